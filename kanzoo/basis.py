@@ -1,0 +1,155 @@
+"""The contracts of a basis: all that a plug-in author implements, and all that a layer may rely on. Imports torch only.
+
+A basis is a formula. It knows nothing of coefficients, layers or tasks: the layer owns the coefficients, the residual branch,
+the squash of inputs into `domain`, the initial scale and the re-projection after a grid update.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+
+def check_domain(domain: tuple[float, float]) -> tuple[float, float]:
+    """Return the domain as two floats.
+
+    Raises:
+        ValueError: its ends are not finite, or not in order.
+    """
+    low, high = (float(end) for end in domain)
+    if not -float("inf") < low < high < float("inf"):
+        raise ValueError(f"domain must be two finite numbers in rising order, got {tuple(domain)!r}")
+    return low, high
+
+
+class Basis(nn.Module, ABC):
+    r"""A finite family $\phi_1, \dots, \phi_K$ on a closed interval, evaluated elementwise.
+
+    A plug-in sets the class attributes, writes `__init__` with keyword-only, typed, defaulted arguments (they are the config
+    schema; ranges as `Annotated[int, Ge(1)]`, enforced by `kanzoo.signature.checked`) and `forward`. The edge function that a
+    layer learns is $\varphi_{oi}(x) = \sum_k \mathrm{coeff}_{oik}\,\phi_k(x)$. Leave the constant function out where the family
+    allows it: one output bias of the layer replaces the constants of all edges.
+
+    Attributes:
+        resolution: name of the constructor argument that refines the family, `degree` or `grid_size` for example.
+        support: whether a basis function vanishes outside a part of the domain.
+        reference: DOI or arXiv id of the paper.
+        order: algebraic order of approximation p, error ~ h^p on smooth functions; None when spectral or unknown.
+        in_features: number of inputs, each with its own copy of the grid where there is one.
+        num_basis: K.
+        domain: the closed interval on which the family is meant to be used.
+
+    Example:
+        >>> class Monomials(ColumnBasis):
+        ...     resolution, support, reference = "degree", "global", "none"
+        ...
+        ...     def __init__(self, in_features: int, *, degree: int = 3) -> None:
+        ...         super().__init__(in_features, num_basis=degree, domain=(-1.0, 1.0))
+        ...
+        ...     def columns(self, x):
+        ...         return [x**power for power in range(1, self.num_basis + 1)]
+        >>> Monomials(2)(torch.full((5, 2), 2.0))[0, 0]
+        tensor([2., 4., 8.])
+    """
+
+    resolution: ClassVar[str]
+    support: ClassVar[Literal["local", "global"]]
+    reference: ClassVar[str]
+    order: int | None = None
+
+    def __init__(self, in_features: int, num_basis: int, domain: tuple[float, float]) -> None:
+        super().__init__()
+        if in_features < 1 or num_basis < 1:
+            raise ValueError(f"in_features and num_basis must be >= 1, got {in_features} and {num_basis}")
+        self.in_features = in_features
+        self.num_basis = num_basis
+        self.domain = check_domain(domain)
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate all basis functions: `(*batch, in_features)` to `(*batch, in_features, K)`, same dtype and device."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """Evaluate in the layout that layers contract, basis-major: `(*batch, K, in_features)`, inputs in unit stride.
+
+        Override it only where the family is naturally computed in this layout.
+        """
+        return self(x).transpose(-1, -2)  # type: ignore[no-any-return]
+
+    def initial_scale(self) -> Tensor:
+        """Relative standard deviation of the initial coefficients, shape `(K,)`: ones unless the family wants some functions damped."""
+        return torch.ones(self.num_basis)
+
+    def extra_repr(self) -> str:
+        """Describe the basis in a printed network."""
+        return f"in_features={self.in_features}, num_basis={self.num_basis}, domain={self.domain}"
+
+
+class ColumnBasis(Basis):
+    """A basis computed function by function, by a recurrence for example: write `columns`, get both layouts without a copy."""
+
+    @abstractmethod
+    def columns(self, x: Tensor) -> list[Tensor]:
+        """Return the K functions, each a tensor of the shape of `x`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate all basis functions: `(*batch, in_features)` to `(*batch, in_features, K)`."""
+        return torch.stack(self.columns(x), -1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Evaluate basis-major: `(*batch, K, in_features)`."""
+        return torch.stack(self.columns(x), -2)
+
+
+class AdaptiveBasis(Basis):
+    """A basis whose knots or centers can follow the data, one grid an input."""
+
+    @abstractmethod
+    def update_grid(self, x: Tensor) -> None:
+        """Move the knots or centers in place to suit samples `(N, in_features)`; the layer re-fits its coefficients afterwards."""
+
+
+class EdgeBasis(nn.Module, ABC):
+    r"""Functions with trainable parameters inside the non-linearity, one set an edge: $\psi_{oi}(x)$.
+
+    The layer multiplies each by a weight and sums over the inputs. Costs memory for `batch * out * in` values; where the
+    parameters enter linearly, a `Basis` is the cheaper contract.
+
+    Attributes:
+        reference: DOI or arXiv id of the paper.
+        in_features: number of inputs.
+        out_features: number of outputs.
+        domain: the closed interval that inputs are squashed into.
+    """
+
+    reference: ClassVar[str]
+
+    def __init__(self, in_features: int, out_features: int, domain: tuple[float, float]) -> None:
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"in_features and out_features must be >= 1, got {in_features} and {out_features}")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.domain = check_domain(domain)
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate all edges: `(*batch, in_features)` to `(*batch, out_features, in_features)`."""
+
+    def extra_repr(self) -> str:
+        """Describe the basis in a printed network."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, domain={self.domain}"
+
+
+#: What a layer is given: a class, or a `functools.partial` of one with the arguments filled in.
+BasisFactory = Callable[..., Basis] | Callable[..., EdgeBasis]
+
+
+def is_edge_factory(factory: BasisFactory) -> bool:
+    """Tell whether a factory makes an `EdgeBasis`: the class itself or a (nested) partial of it."""
+    made = factory
+    while hasattr(made, "func"):  # functools.partial
+        made = made.func
+    return isinstance(made, type) and issubclass(made, EdgeBasis)
