@@ -1,0 +1,177 @@
+"""The convolutional KAN layer."""
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from kanzoo.basis import BasisFactory, is_edge_factory
+from kanzoo.layers.expansion import Expansion, Residual, check_residual, residual_branch, residual_std
+from kanzoo.layers.linear import KANLinear
+from kanzoo.layers.squash import Squash
+
+Size = int | tuple[int, int]
+
+
+def _pair(value: Size, name: str, least: int) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or min(pair) < least:
+        raise ValueError(f"{name} must be one or two integers >= {least}, got {value!r}")
+    return pair
+
+
+class KANConv2d(nn.Module):
+    r"""A convolution whose kernel carries learnt functions instead of numbers.
+
+    $$y_o(p) = b_o + \sum_{c,q} \Big[\sum_k \mathrm{coeff}_{ocqk}\,\phi_k(s(x_c(p + q))) + w_{ocq}\,\mathrm{silu}(x_c(p + q))\Big]$$
+
+    The image is padded with zeros first, then the basis is evaluated once a pixel, then one `conv2d` contracts it: so a padded
+    pixel contributes φ(s(0)), as in a dense layer over unfolded patches. An `EdgeBasis` is applied to the unfolded patches.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: height and width of the kernel.
+        basis: a class, or a `functools.partial` of one.
+        stride: step of the kernel.
+        padding: rows and columns of zeros put around the image.
+        dilation: spacing of the kernel's points.
+        groups: blocks of channels that do not see each other.
+        squash: as in `KANLinear`; `layernorm` is over the channels.
+        residual: as in `KANLinear`.
+        bias: whether to add b.
+        generator: source of the initial coefficients.
+
+    Attributes:
+        weight: coefficients, `(out, K·in/groups, *kernel_size)`, basis-major; None for an `EdgeBasis`.
+        residual_weight: `(out, in/groups, *kernel_size)`, or None.
+        bias: `(out,)`, or None.
+
+    Raises:
+        ValueError: a size is not allowed.
+
+    Example:
+        >>> from kanzoo_bases.chebyshev import Chebyshev
+        >>> KANConv2d(3, 8, 3, basis=Chebyshev, padding=1)(torch.zeros(2, 3, 28, 28)).shape
+        torch.Size([2, 8, 28, 28])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        basis: BasisFactory,
+        *,
+        stride: Size = 1,
+        padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        squash: Squash = "tanh",
+        residual: Residual = "silu",
+        bias: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"in_channels and out_channels must be multiples of groups, got {in_channels}, {out_channels} and {groups}")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = _pair(kernel_size, "kernel_size", 1)
+        self.stride, self.dilation = _pair(stride, "stride", 1), _pair(dilation, "dilation", 1)
+        self.padding = _pair(padding, "padding", 0)
+        self.residual = check_residual(residual)
+        points = self.kernel_size[0] * self.kernel_size[1]
+        fan_in = in_channels // groups * points
+        self.expansion: Expansion | None = None
+        self.patches: nn.ModuleList | None = None
+        self.weight: nn.Parameter | None = None
+        self.residual_weight: nn.Parameter | None = None
+        self.bias: nn.Parameter | None = None
+        if is_edge_factory(basis):
+            self.patches = nn.ModuleList(
+                KANLinear(fan_in, out_channels // groups, basis, squash=squash, residual=residual, bias=bias, generator=generator)
+                for _ in range(groups)
+            )
+            return
+        self.expansion = Expansion(in_channels, basis, squash)
+        shape = (out_channels, -1, in_channels // groups, *self.kernel_size)
+        share = 1.0 if residual == "none" else 0.5
+        std = self.expansion.coefficient_std(fan_in, share)
+        start = torch.randn(out_channels, len(std), *shape[2:], generator=generator) * std[:, None, None, None]
+        self.weight = nn.Parameter(start.flatten(1, 2))
+        if residual != "none":
+            scale = residual_std(residual, self.expansion.basis.domain, fan_in, share)
+            self.residual_weight = nn.Parameter(torch.randn(out_channels, *shape[2:], generator=generator) * scale)
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    @property
+    def coeff(self) -> Tensor:
+        """The coefficients as a view `(out, in/groups, *kernel_size, K)` of `weight`.
+
+        Raises:
+            TypeError: the basis is an `EdgeBasis`; see the layers in `patches`.
+        """
+        if self.weight is None:
+            raise TypeError("a convolution with an EdgeBasis keeps its coefficients in `patches`")
+        return self.weight.unflatten(1, (-1, self.in_channels // self.groups)).movedim(1, -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, in_channels, height, width)` to `(batch, out_channels, height', width')`."""
+        if self.patches is not None:
+            return self._unfold(x)
+        assert self.expansion is not None
+        assert self.weight is not None
+        padded = self._pad(x)
+        features = self.expansion(padded.movedim(1, -1))  # (batch, H, W, K, C): channels last, so the view below needs no copy
+        if self.groups > 1:
+            features = features.unflatten(-1, (self.groups, -1)).movedim(-2, -3)  # each group needs its channels together
+            features = features.flatten(-3)
+        else:
+            features = features.flatten(-2)
+        y = F.conv2d(features.movedim(-1, 1), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        if self.residual_weight is not None:
+            branch = residual_branch(self.residual, padded)
+            y = y + F.conv2d(branch, self.residual_weight, None, self.stride, 0, self.dilation, self.groups)
+        return y
+
+    def _pad(self, x: Tensor) -> Tensor:
+        rows, columns = self.padding
+        return F.pad(x, (columns, columns, rows, rows)) if rows or columns else x
+
+    def _unfold(self, x: Tensor) -> Tensor:
+        assert self.patches is not None
+        padded = self._pad(x)
+        size = [
+            (length - dilation * (kernel - 1) - 1) // stride + 1
+            for length, dilation, kernel, stride in zip(padded.shape[-2:], self.dilation, self.kernel_size, self.stride, strict=True)
+        ]
+        columns = F.unfold(padded, self.kernel_size, self.dilation, 0, self.stride).transpose(1, 2)  # (batch, places, C·points)
+        outputs = [layer(part) for layer, part in zip(self.patches, columns.chunk(self.groups, -1), strict=True)]
+        return torch.cat(outputs, -1).transpose(1, 2).unflatten(-1, size)
+
+    @torch.no_grad()
+    def update_grid(self, x: Tensor) -> None:
+        """Let the grid follow the pixels of images `(batch, in_channels, height, width)`; the function stays.
+
+        Raises:
+            TypeError: the basis has no grid that follows data.
+        """
+        if self.expansion is None or self.weight is None:
+            raise TypeError("an EdgeBasis has no grid that follows data")
+        pixels = self._pad(x).movedim(1, -1).reshape(-1, self.in_channels)
+        per_group = self.in_channels // self.groups
+        # Rows that belong to another group have zeros for this feature: the solution for them is zero too.
+        coeff = self.coeff.new_zeros(self.out_channels, *self.kernel_size, self.in_channels, self.coeff.shape[-1])
+        out = self.out_channels // self.groups
+        blocks = [(slice(g * out, (g + 1) * out), slice(g * per_group, (g + 1) * per_group)) for g in range(self.groups)]
+        for rows, features in blocks:
+            coeff[rows, ..., features, :] = self.coeff[rows].movedim(1, -2)
+        new = self.expansion.update_grid(pixels, coeff.flatten(0, 2)).view_as(coeff)
+        for rows, features in blocks:
+            self.coeff[rows] = new[rows, ..., features, :].movedim(-2, 1)
+
+    def extra_repr(self) -> str:
+        """Describe the layer in a printed network."""
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, groups={self.groups}, residual={self.residual!r}"
+        )

@@ -1,0 +1,123 @@
+"""What every layer does before it contracts: squash the inputs, evaluate the basis; and how its coefficients begin and are re-fitted."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kanzoo.basis import AdaptiveBasis, Basis, BasisFactory, EdgeBasis, is_edge_factory
+from kanzoo.layers.squash import Squash, SquashInto
+
+Residual = Literal["silu", "identity", "none"]
+
+#: Points of the domain on which the mean square of a basis is taken.
+_SAMPLES = 256
+
+
+def residual_branch(kind: Residual, x: Tensor) -> Tensor:
+    """Return what the residual branch multiplies by its weight: silu(x) or x."""
+    return F.silu(x) if kind == "silu" else x
+
+
+def check_residual(kind: Residual) -> Residual:
+    """Return the kind; ValueError when it is unknown."""
+    if kind not in ("silu", "identity", "none"):
+        raise ValueError(f"residual must be one of silu, identity, none, got {kind!r}")
+    return kind
+
+
+class Expansion(nn.Module):
+    """Squash inputs into the domain and evaluate a basis there, basis-major.
+
+    Args:
+        num_features: number of inputs (channels of an image).
+        basis: a `Basis` class or a partial of one.
+        squash: the map into the domain.
+    """
+
+    def __init__(self, num_features: int, basis: BasisFactory, squash: Squash) -> None:
+        super().__init__()
+        made = basis(num_features)
+        if not isinstance(made, Basis):
+            raise TypeError(f"basis must make a Basis from in_features, got {type(made).__name__}")
+        self.basis = made
+        self.squash = SquashInto(squash, made.domain, num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(*batch, features)` to `(*batch, K, features)`."""
+        return self.basis.features(self.squash(x))
+
+    @torch.no_grad()
+    def coefficient_std(self, fan_in: int, variance: float) -> Tensor:
+        """Return the standard deviation, shape `(K,)`, at which `fan_in` edges add up to the given output variance.
+
+        With independent zero-mean coefficients the variance is fan_in · Σ_k std_k² E[φ_k²], the mean taken over the domain.
+        """
+        scale = self.basis.initial_scale()
+        power = _mean_square(self.basis, self.basis.domain)
+        return scale * (variance / (fan_in * (scale.square() * power).sum()).clamp_min(1e-12)).sqrt()
+
+    @torch.no_grad()
+    def update_grid(self, x: Tensor, coeff: Tensor) -> Tensor:
+        """Let the grid follow samples and return the coefficients that keep the edge functions on them.
+
+        Args:
+            x: inputs `(N, features)`.
+            coeff: `(rows, features, K)`; every row is one set of edge functions of all features.
+
+        Raises:
+            TypeError: the basis has no grid to move.
+        """
+        if not isinstance(self.basis, AdaptiveBasis):
+            raise TypeError(f"{type(self.basis).__name__} has no grid that follows data")
+        inside = self.squash(x)
+        old = self.basis(inside)
+        self.basis.update_grid(inside)
+        return refit(old, self.basis(inside), coeff)
+
+
+def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
+    r"""Return coefficients in a new basis whose edge functions are nearest to the old ones on samples, in least squares.
+
+    For each feature i it minimises $\sum_n |\sum_k c'_k\,\phi'_k(x_{ni}) - \sum_k c_k\,\phi_k(x_{ni})|^2$ by singular values in
+    float64 (LAPACK gelsd), so fewer samples than functions, repeated samples and constant features have the smallest solution.
+
+    Args:
+        old: old basis on the samples, `(N, features, K)`.
+        new: new basis on the samples, `(N, features, K')`.
+        coeff: `(rows, features, K)`.
+
+    Returns:
+        `(rows, features, K')`, of the dtype and device of `coeff`.
+    """
+    a = new.detach().double().cpu().transpose(0, 1)  # (features, N, K')
+    target = old.detach().double().cpu().transpose(0, 1) @ coeff.detach().double().cpu().permute(1, 2, 0)  # (features, N, rows)
+    solution = torch.linalg.lstsq(a, target, rcond=1e-10, driver="gelsd").solution  # (features, K', rows)
+    return solution.permute(2, 0, 1).to(coeff)
+
+
+@torch.no_grad()
+def residual_std(kind: Residual, domain: tuple[float, float], fan_in: int, variance: float) -> float:
+    """Return the standard deviation of residual weights that gives the output variance for inputs uniform on the domain."""
+    power = residual_branch(kind, torch.linspace(*domain, _SAMPLES)).square().mean()
+    return float((variance / (fan_in * power)).sqrt())
+
+
+@torch.no_grad()
+def edge_mean_square(basis: EdgeBasis) -> Tensor:
+    """Return E[ψ²] of each edge over the domain, shape `(out, in)`."""
+    grid = torch.linspace(*basis.domain, 65)
+    return torch.stack([basis(point.expand(basis.in_features)).square() for point in grid]).mean(0)
+
+
+def _mean_square(basis: Basis, domain: tuple[float, float]) -> Tensor:
+    """Return E[φ_k²] over the domain, averaged over the features, shape `(K,)`."""
+    grid = torch.linspace(*domain, _SAMPLES)
+    total = torch.zeros(basis.num_basis)
+    for piece in grid.split(16):  # a wide layer need not hold all samples at once
+        total += basis.features(piece[:, None].expand(-1, basis.in_features)).square().mean(-1).sum(0)
+    return total / _SAMPLES
+
+
+__all__ = ["Expansion", "Residual", "check_residual", "edge_mean_square", "is_edge_factory", "refit", "residual_branch", "residual_std"]

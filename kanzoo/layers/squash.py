@@ -1,0 +1,51 @@
+"""Maps of inputs into the domain of a basis."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Squash = Literal["tanh", "layernorm", "clamp", "none"]
+
+
+class SquashInto(nn.Module):
+    r"""Map inputs into a domain with centre c and half width h.
+
+    * `tanh`: $c + h \tanh((x - c)/h)$: smooth, of slope 1 at the centre, never outside;
+    * `layernorm`: $c + \tfrac h2\,\mathrm{LayerNorm}(x)$ over the features: two standard deviations fill the domain (with one
+      feature alone it is the identity);
+    * `clamp`: the nearest point of the domain;
+    * `none`: the identity; what a basis does outside its domain is its own affair.
+
+    Args:
+        kind: which of them.
+        domain: the interval.
+        num_features: size of the last dimension.
+
+    Example:
+        >>> SquashInto("clamp", (-1.0, 1.0), 3)(torch.tensor([-5.0, 0.5, 1.0]))
+        tensor([-1.0000,  0.5000,  1.0000])
+    """
+
+    def __init__(self, kind: Squash, domain: tuple[float, float], num_features: int) -> None:
+        super().__init__()
+        if kind not in ("tanh", "layernorm", "clamp", "none"):
+            raise ValueError(f"squash must be one of tanh, layernorm, clamp, none, got {kind!r}")
+        self.kind = kind
+        self.low, self.high = domain
+        self.center, self.half_width = (self.high + self.low) / 2, (self.high - self.low) / 2
+        self.norm = nn.LayerNorm(num_features) if kind == "layernorm" and num_features > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(*batch, num_features)` to the same shape."""
+        if self.kind == "tanh":
+            return self.center + self.half_width * torch.tanh((x - self.center) / self.half_width)
+        if self.kind == "clamp":
+            return x.clamp(self.low, self.high)
+        if self.norm is not None:
+            return self.center + self.half_width / 2 * self.norm(x)  # type: ignore[no-any-return]
+        return x
+
+    def extra_repr(self) -> str:
+        """Describe the map in a printed network."""
+        return f"{self.kind}, domain=({self.low}, {self.high})"

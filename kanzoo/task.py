@@ -1,0 +1,182 @@
+"""A task: data, a network asked from a factory, a loss and a score. The step methods are written once, here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Generator, Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
+from torchmetrics import MetricCollection
+
+from kanzoo.layers.factory import Layers
+
+#: Samples of a validation or test batch: large enough to be fast, small enough for a KAN's features to fit in memory.
+EVALUATION_BATCH = 1024
+
+Batch = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The three parts of a data set, as tensors: choices are made on validation, the score is taken on test."""
+
+    train: TensorDataset
+    validation: TensorDataset
+    test: TensorDataset
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How a task is fitted.
+
+    Attributes:
+        optimizer: `adam`, `adamw`, or `lbfgs` (strong Wolfe line search, 20 iterations a step, history 10: pykan's way).
+        lr: learning rate.
+        weight_decay: of AdamW.
+        lr_decay: factor on the learning rate after each epoch.
+        batch_size: samples a step; 0 is the whole training set.
+    """
+
+    optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    lr_decay: float = 1.0
+    batch_size: int = 64
+
+
+class Task(LightningModule, ABC):
+    """A problem to be solved by any network of a factory, as a Lightning module.
+
+    A plug-in sets the class attributes and writes `load`, `build_model`, `loss` and `metrics`; its constructor's keyword-only,
+    typed, defaulted arguments are the config schema. To use a task without the command line: `prepare` it, then hand it and its
+    loaders to a `Trainer`.
+
+    Attributes:
+        score: the ranked metric, a key of `metrics()`.
+        direction: whether the score is better when smaller (`min`) or larger (`max`).
+        version: raise it when scores of an older version no longer compare.
+        sources: `module:function` of a torch-free function `(arguments, data_dir) -> digest` that refuses wrong files, columns or
+            formulas with `InvalidInput`, before anything heavy is imported, and names the data that an experiment rests on.
+    """
+
+    score: ClassVar[str]
+    direction: ClassVar[Literal["min", "max"]]
+    version: ClassVar[int] = 1
+    sources: ClassVar[str | None] = None
+
+    data: Data
+    model: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optimization = Optimization()
+        self._losses: list[Tensor] = []
+
+    @abstractmethod
+    def load(self, data_dir: Path | None, seed: int) -> Data:
+        """Return the data; the seed decides sampling and splits. `data_dir` is where data sets lie, or None."""
+
+    @abstractmethod
+    def build_model(self, layers: Layers) -> nn.Module:
+        """Return the network for this problem from a factory of layers; `self.data` is there."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (loss, prediction, target) of a batch; prediction and target are what `metrics` compares."""
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Return fresh torchmetrics, among them the score."""
+
+    def stages(self) -> Sequence[TensorDataset]:
+        """Return the training sets to fit in turn: one for ordinary learning, several experiences for continual learning."""
+        return [self.data.train]
+
+    def prepare(self, layers: Layers, *, data_dir: Path | None = None, seed: int = 0) -> None:
+        """Load the data and build the network."""
+        self.data = self.load(data_dir, seed)
+        self.model = self.build_model(layers)
+        self.validation_metrics = self.metrics().clone(prefix="validation/")
+        self.test_metrics = self.metrics().clone(prefix="test/")
+
+    def train_loader(self, stage: TensorDataset, generator: Generator) -> DataLoader[Batch]:
+        """Return the batches of a stage, shuffled by `generator`; a full batch is not copied."""
+        size = self.optimization.batch_size
+        if size == 0 or size >= len(stage):
+            return DataLoader([stage.tensors], batch_size=None)  # type: ignore[arg-type]
+        sampler = BatchSampler(RandomSampler(stage, generator=generator), size, drop_last=False)
+        return DataLoader(stage, sampler=sampler, batch_size=None)  # a list of indices at once: one gather, no collation
+
+    def evaluation_loader(self, dataset: TensorDataset) -> DataLoader[Batch]:
+        """Return a data set in order, in large batches."""
+        sampler = BatchSampler(SequentialSampler(dataset), EVALUATION_BATCH, drop_last=False)
+        return DataLoader(dataset, sampler=sampler, batch_size=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the network."""
+        return self.model(x)  # type: ignore[no-any-return]
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the loss of a training batch."""
+        return self.loss(batch)[0]
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Update the validation metrics."""
+        _, prediction, target = self.loss(batch)
+        self.validation_metrics.update(prediction, target)
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """Update the test metrics."""
+        _, prediction, target = self.loss(batch)
+        self.test_metrics.update(prediction, target)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Keep the loss for the epoch's mean; stop at the first one that is not finite.
+
+        Raises:
+            FloatingPointError: the loss is NaN or infinite.
+        """
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        self._losses.append(loss.detach())
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss of the epoch.
+
+        Raises:
+            FloatingPointError: it is NaN or infinite.
+        """
+        mean = torch.stack(self._losses).mean()
+        self._losses.clear()
+        if not torch.isfinite(mean):
+            raise FloatingPointError(f"training loss is {mean.item()} in epoch {self.current_epoch}")
+        self.log("train/loss", mean)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self.log_dict(self.validation_metrics.compute())
+        self.validation_metrics.reset()
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self.log_dict(self.test_metrics.compute())
+        self.test_metrics.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser that `optimization` names, with its schedule."""
+        options = self.optimization
+        optimizer: torch.optim.Optimizer
+        if options.optimizer == "lbfgs":
+            optimizer = torch.optim.LBFGS(
+                self.model.parameters(), lr=options.lr, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-12, tolerance_change=1e-14
+            )
+        elif options.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+        else:
+            optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+        if options.lr_decay == 1.0:
+            return optimizer
+        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, options.lr_decay)]
