@@ -1,12 +1,12 @@
 """Stacks of layers: KAN and ConvKAN, and the baselines MLP and CNN of the same shapes. Needs torch alone."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor, nn
 
-from kanzoo.basis import Basis, BasisFactory, EdgeBasis
+from kanzoo.basis import AdaptiveBasis, Basis, BasisFactory, EdgeBasis
 from kanzoo.layers.conv import KANConv2d
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
@@ -179,8 +179,6 @@ def update_grid(model: nn.Module, x: Tensor) -> int:
     Returns:
         The number of layers whose grid moved: 0 when no basis is adaptive.
     """
-    from kanzoo.basis import AdaptiveBasis
-
     layers = [
         layer
         for layer in model.modules()
@@ -206,7 +204,7 @@ def num_parameters(model: nn.Module) -> dict[Role, int]:
         >>> num_parameters(KAN([2, 5, 1], basis=Chebyshev))
         {'coefficients': 120, 'residual': 15, 'bias': 6}
     """
-    counts: dict[Role, int] = dict.fromkeys(("coefficients", "basis", "residual", "bias", "norm", "plain"), 0)  # type: ignore[arg-type]
+    counts: dict[Role, int] = dict.fromkeys(get_args(Role), 0)
     for owner, inside_basis in _walk(model, False):
         for name, parameter in owner.named_parameters(recurse=False):
             if parameter.requires_grad:

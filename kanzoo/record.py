@@ -16,6 +16,7 @@ class Row:
         task: label of the task, as people see it: `digits_dense`, `feynman[formula=I.6.2]`.
         task_key: hash of all that makes scores comparable: the task with its data and arguments.
         model: label of the model: `bspline`, `bspline(degree=5)`, `mlp`.
+        model_key: hash of the whole config but the seed: runs that differ in it are never averaged.
         basis: registry name of the basis; empty for a baseline.
         plugin: distribution and version that registers the basis: `kanzoo 0.1.0`.
         seed: sets initialisation, data order and split together.
@@ -45,6 +46,7 @@ class Row:
     task: str
     task_key: str
     model: str
+    model_key: str
     basis: str
     plugin: str
     seed: int

@@ -78,6 +78,7 @@ def checked(init: _Init) -> _Init:
     return wrapper  # type: ignore[return-value]
 
 
+@functools.cache
 def arguments(plugin: Plugin) -> dict[str, Argument]:
     """Return the keyword-only arguments of a plug-in's constructor, from its source alone where that suffices.
 
@@ -106,14 +107,17 @@ def arguments_of(cls: type, name: str) -> dict[str, Argument]:
     return found
 
 
+@functools.cache
 def class_constant(plugin: Plugin, name: str) -> Any:
     """Return a literal class attribute of a plug-in without importing it; None when it is not a literal in the class body."""
     cls = _class(plugin)
     for node in cls.body if cls else []:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             try:
-                return ast.literal_eval(node.value)  # type: ignore[union-attr, arg-type]
+                return ast.literal_eval(node.value)
             except (ValueError, TypeError):
                 return None
     return None
@@ -126,6 +130,7 @@ def check_values(found: Mapping[str, Argument], values: Mapping[str, Any], prefi
             raise InvalidInput(f"{prefix}{name} {broken}")
 
 
+@functools.cache
 def _class(plugin: Plugin) -> ast.ClassDef | None:
     module, _, name = plugin.target.partition(":")
     try:

@@ -74,17 +74,51 @@ class BSpline(AdaptiveBasis):
         zeros = values.new_zeros((*x.shape[:-1], self.num_basis, self.in_features))
         return zeros.scatter_(-2, index, values)
 
+    @torch.no_grad()
+    def update_grid(self, x: Tensor) -> None:
+        """Move the knots in place to suit samples `(N, in_features)`: the cells reach from the least to the greatest of them.
+
+        Cells have `grid_uniformity` of the even width and the rest of the width between quantiles. Samples that are not finite are left
+        out. An input whose samples hardly vary keeps its knots.
+        """
+        samples = x.reshape(-1, self.in_features).double()
+        if not len(samples):
+            return
+        quantiles = _quantiles(samples, self.grid_size)
+        span = quantiles[-1] - quantiles[0]
+        step = span / self.grid_size
+        widths = self.grid_uniformity * step + (1 - self.grid_uniformity) * quantiles.diff(dim=0)
+        widths = torch.maximum(widths, MIN_SPACING * step)
+        widths = widths * (span / widths.sum(0))
+        outside = step.expand(self.degree, -1)
+        steps = torch.cat([(quantiles[0] - self.degree * step).unsqueeze(0), outside, widths, outside])
+        knots = steps.cumsum(0).T.to(self.knots.dtype)
+        low, high = self.domain
+        varies = (span >= MIN_RANGE * (high - low)) & (knots.diff(dim=1) >= MIN_SPACING / 2 * step.unsqueeze(1)).all(1)
+        usable = varies & (knots[:, -1] - knots[:, 0]).isfinite()
+        self.knots.copy_(knots.where(usable.unsqueeze(1), self.knots))
+
     def _pieces(self, x: Tensor, knots: Tensor, cell: Tensor) -> list[Tensor]:
         """Return the p + 1 functions that are not zero in the cell of x, each of the shape of `x`."""
-        first = cell + knots.shape[1] * torch.arange(self.in_features, device=x.device)
-        near = [knots.flatten()[first + place] for place in range(2 * self.degree + 1)]  # near[p] <= x < near[p + 1]
+        first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)
+        places = [(first + place).flatten() for place in range(2 * self.degree)]
+        near = [knots.flatten().index_select(0, place).view_as(x) for place in places]  # near[p - 1] <= x < near[p]
+        distance = [x - knot for knot in near]
         values = [1 + 0 * x]
         for degree in range(1, self.degree + 1):
             saved, raised = 0 * x, []
-            for place, value in enumerate(values):
-                left, right = near[self.degree + 1 - degree + place], near[self.degree + 1 + place]
-                share = value / (right - left)
-                raised.append(saved + (right - x) * share)
-                saved = (x - left) * share
+            for right, value in enumerate(values, self.degree):
+                share = value / (near[right] - near[right - degree])
+                raised.append(saved - distance[right] * share)
+                saved = distance[right - degree] * share
             values = [*raised, saved]
         return values
+
+
+def _quantiles(samples: Tensor, parts: int) -> Tensor:
+    """Return what cuts the finite samples `(N, in_features)` of each input into equal parts, `(parts + 1, in_features)`."""
+    finite = samples.isfinite()
+    ranked = samples.where(finite, torch.inf).sort(0).values
+    last = (finite.sum(0) - 1).clamp(min=0)
+    place = torch.linspace(0, 1, parts + 1, dtype=samples.dtype, device=samples.device).unsqueeze(1) * last
+    return torch.lerp(ranked.gather(0, place.floor().long()), ranked.gather(0, place.ceil().long()), place.frac())

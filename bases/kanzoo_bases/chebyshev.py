@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from annotated_types import Ge
 from torch import Tensor
 
@@ -12,8 +13,9 @@ from kanzoo.signature import checked
 class Chebyshev(ColumnBasis):
     r"""Chebyshev polynomials $T_1, \dots, T_D$ on $[-1, 1]$.
 
-    $T_0 = 1$, $T_1(x) = x$, $T_{n+1}(x) = 2x\,T_n(x) - T_{n-1}(x)$. The recurrence has no pole at the ends, where
-    $\cos(n \arccos x)$ has one in its derivative. $T_0$ is left to the layer's bias.
+    $T_0 = 1$, $T_1(x) = x$, $T_{m+n}(x) = 2\,T_m(x)\,T_n(x) - T_{|m-n|}(x)$ with m and n halves of the sum: of
+    logarithmic depth, at least as exact as the three-term recurrence, and without the pole that the derivative of
+    $\cos(n \arccos x)$ has at the ends. $T_0$ is left to the layer's bias.
 
     Args:
         in_features: number of inputs.
@@ -23,7 +25,6 @@ class Chebyshev(ColumnBasis):
         SS et al., Chebyshev polynomial-based Kolmogorov-Arnold networks, arXiv:2405.07200.
 
     Example:
-        >>> import torch
         >>> Chebyshev(1, degree=3)(torch.tensor([0.5]))
         tensor([[ 0.5000, -0.5000, -1.0000]])
     """
@@ -37,10 +38,10 @@ class Chebyshev(ColumnBasis):
         super().__init__(in_features, num_basis=degree, domain=(-1.0, 1.0))
 
     def columns(self, x: Tensor) -> list[Tensor]:
-        """Return $T_1, \\dots, T_D$, each of the shape of `x`."""
+        r"""Return $T_1, \dots, T_D$, each of the shape of `x`."""
         columns = [x]
-        if self.num_basis > 1:
-            columns.append(2 * x * x - 1)
-        while len(columns) < self.num_basis:
-            columns.append(2 * x * columns[-1] - columns[-2])
+        below = (-torch.ones_like(x), -x)  # -T_0 and -T_1
+        for degree in range(2, self.num_basis + 1):
+            twice = 2 * columns[degree // 2 - 1]
+            columns.append(torch.addcmul(below[degree % 2], twice, columns[(degree + 1) // 2 - 1]))
         return columns

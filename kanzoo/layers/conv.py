@@ -112,7 +112,7 @@ class KANConv2d(nn.Module):
         """
         if self.weight is None:
             raise TypeError("a convolution with an EdgeBasis keeps its coefficients in `patches`")
-        return self.weight.unflatten(1, (-1, self.in_channels // self.groups)).movedim(1, -1)
+        return torch.unflatten(self.weight, 1, (-1, self.in_channels // self.groups)).movedim(1, -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, in_channels, height, width)` to `(batch, out_channels, height', width')`."""
@@ -146,7 +146,7 @@ class KANConv2d(nn.Module):
         ]
         columns = F.unfold(padded, self.kernel_size, self.dilation, 0, self.stride).transpose(1, 2)  # (batch, places, C·points)
         outputs = [layer(part) for layer, part in zip(self.patches, columns.chunk(self.groups, -1), strict=True)]
-        return torch.cat(outputs, -1).transpose(1, 2).unflatten(-1, size)
+        return torch.unflatten(torch.cat(outputs, -1).transpose(1, 2), -1, size)
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:

@@ -93,7 +93,7 @@ def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
     """
     a = new.detach().double().cpu().transpose(0, 1)  # (features, N, K')
     target = old.detach().double().cpu().transpose(0, 1) @ coeff.detach().double().cpu().permute(1, 2, 0)  # (features, N, rows)
-    solution = torch.linalg.lstsq(a, target, rcond=1e-10, driver="gelsd").solution  # (features, K', rows)
+    solution: Tensor = torch.linalg.lstsq(a, target, rcond=1e-10, driver="gelsd").solution  # (features, K', rows)
     return solution.permute(2, 0, 1).to(coeff)
 
 
@@ -115,7 +115,7 @@ def _mean_square(basis: Basis, domain: tuple[float, float]) -> Tensor:
     """Return E[φ_k²] over the domain, averaged over the features, shape `(K,)`."""
     grid = torch.linspace(*domain, _SAMPLES)
     total = torch.zeros(basis.num_basis)
-    for piece in grid.split(16):  # a wide layer need not hold all samples at once
+    for piece in torch.split(grid, 16):  # a wide layer need not hold all samples at once
         total += basis.features(piece[:, None].expand(-1, basis.in_features)).square().mean(-1).sum(0)
     return total / _SAMPLES
 

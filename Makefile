@@ -1,0 +1,45 @@
+# make run: the main job. make test: the tests. Each sets up .venv by itself; only Python 3.11 or newer and make are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+LAUNCH := MLFLOW_DISABLE_TELEMETRY=true
+
+.PHONY: run test setup check bench ui leaderboard format clean
+
+run: setup  ## benchmark `quick` on embedded data, then the ranking and where to look
+	$(LAUNCH) $(BIN)/kanzoo bench quick
+
+test: setup  ## the fast tests, on all cores
+	$(BIN)/pytest -n auto -m "not slow and not browser" -q
+
+test-slow: setup  ## the rest of the tests; those marked `browser` need Chromium
+	$(BIN)/pytest -n auto -m "slow or browser" -q
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("kanzoo needs Python >= 3.11, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(STAMP)
+
+check: setup  ## lint, format, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: run
+
+leaderboard: setup
+	$(BIN)/kanzoo leaderboard
+
+ui: setup  ## MLflow on loopback
+	$(BIN)/kanzoo ui
+
+clean:
+	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

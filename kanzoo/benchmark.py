@@ -1,0 +1,231 @@
+"""A benchmark: many cells, each run once, by worker processes of its own; what is finished is skipped."""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from typing import Literal
+
+from kanzoo.config import Cell
+from kanzoo.errors import InvalidInput
+from kanzoo.place import Place, Progress
+from kanzoo.record import Row
+from kanzoo.tracking import Recorder, Tracker
+
+Event = Literal["started", "ended"]
+#: Told of every cell that starts (without a row) and ends (with one).
+Listener = Callable[[Event, Cell, Row | None], None]
+
+
+@dataclass
+class Outcome:
+    """What a launch did.
+
+    Attributes:
+        skipped: rows of cells that were finished before.
+        rows: rows of the cells that ran.
+        parent: run id of the launch's parent run.
+    """
+
+    skipped: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    parent: str | None = None
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows that did not finish."""
+        return [row for row in self.rows if row.status != "FINISHED"]
+
+
+def pending(cells: Sequence[Cell], tracker: Tracker) -> tuple[list[Cell], list[Row]]:
+    """Split cells into those still to run and the rows of those finished."""
+    finished = tracker.finished()
+    return [cell for cell in cells if cell.config_hash not in finished], [
+        finished[cell.config_hash] for cell in cells if cell.config_hash in finished
+    ]
+
+
+def launch(name: str, cells: Sequence[Cell], place: Place, *, jobs: int = 1, listener: Listener | None = None) -> Outcome:
+    """Run all cells that are not finished, `jobs` at a time, as nested runs of one parent run.
+
+    A cell that raises, gives NaN or takes its worker process down is FAILED, and the others go on. The lock of a cell that another
+    launcher works on is waited for only when nothing else is left to do.
+
+    Raises:
+        KeyboardInterrupt: after the workers are stopped and their runs marked KILLED.
+    """
+    tracker = Tracker(place.tracking_uri)
+    tracker.sweep()
+    todo, skipped = pending(cells, tracker)
+    outcome = Outcome(skipped=skipped)
+    with tracker.claim(f"launch-{name}") as first:
+        parent = _parent(tracker, place.experiment, name, create=bool(todo))
+        outcome.parent = parent.run_id if parent else None
+        if not todo or parent is None:
+            return outcome
+        place = replace(place, parent=parent.run_id)
+        try:
+            _Pool(todo, place, min(jobs, len(todo)), outcome, listener).run()
+        except BaseException:
+            tracker.sweep()
+            if first:
+                parent.close("KILLED")
+            raise
+        parent.log({"cells_finished": len(outcome.rows) + len(skipped) - len(outcome.failed), "cells_failed": len(outcome.failed)})
+        parent.flush()
+        if first:
+            parent.close("FAILED" if outcome.failed else "FINISHED")
+    return outcome
+
+
+def run_one(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
+    """Run one cell in this process, unless it is finished already; return its row.
+
+    Raises:
+        InvalidInput: the cell cannot be built, or another process works on it; nothing is recorded.
+    """
+    tracker = Tracker(place.tracking_uri)
+    tracker.sweep()
+    with tracker.claim(cell.config_hash) as free:
+        if not free:
+            raise InvalidInput(f"{cell.task_label} {cell.model_label} seed={cell.seed} is being run by another process", "Wait for it, or choose another seed.")
+        done = tracker.finished_row(cell.config_hash)
+        if done is not None:
+            return done
+        from kanzoo import experiment  # torch and Lightning, which the launcher of a benchmark does not need
+
+        return experiment.run(cell, place, progress)
+
+
+def _parent(tracker: Tracker, experiment: str, name: str, *, create: bool) -> Recorder | None:
+    """Return the parent run of a benchmark: a relaunch goes on under the one that is there."""
+    found = tracker.parents(experiment, name)
+    if found:
+        if create:
+            tracker.client.update_run(found[0], status="RUNNING")
+        return Recorder(tracker.client, found[0])
+    if not create:
+        return None
+    return tracker.start(experiment, name, key=f"launch-{name}", kind="benchmark", tags={"kanzoo.benchmark": name})
+
+
+class _Pool:
+    """Threads that each own one worker process, so that a worker's death is blamed on the one cell that it worked on."""
+
+    def __init__(self, cells: Sequence[Cell], place: Place, jobs: int, outcome: Outcome, listener: Listener | None) -> None:
+        self.place, self.jobs, self.outcome = place, jobs, outcome
+        self.listener = listener or (lambda event, cell, row: None)
+        self._todo: queue.SimpleQueue[tuple[Cell, bool]] = queue.SimpleQueue()
+        for cell in cells:
+            self._todo.put((cell, False))
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._workers: set[ProcessPoolExecutor] = set()
+        self._errors: list[BaseException] = []
+
+    def run(self) -> None:
+        threads = [threading.Thread(target=self._serve, name=f"slot-{index}", daemon=True) for index in range(self.jobs)]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # a join without a limit would not let Ctrl+C through
+        except BaseException:
+            self._stop.set()
+            with self._lock:
+                for worker in self._workers:
+                    for process in list((worker._processes or {}).values()):
+                        process.kill()
+            for thread in threads:
+                thread.join(10)
+            raise
+        if self._errors:
+            raise self._errors[0]
+
+    def _serve(self) -> None:
+        worker = self._new_worker()
+        try:
+            while not self._stop.is_set():
+                try:
+                    cell, patient = self._todo.get_nowait()
+                except queue.Empty:
+                    return
+                with self._lock:
+                    self.listener("started", cell, None)
+                try:
+                    row = worker.submit(_work, cell, self.place, patient).result()
+                except BrokenProcessPool:
+                    if self._stop.is_set():
+                        return
+                    worker.shutdown(wait=False)
+                    self._forget(worker)
+                    worker = self._new_worker()
+                    row = worker.submit(_bury, cell, self.place, "its process was killed, most likely for lack of memory").result()
+                if row is None:  # another launcher has it: look again when the rest is done
+                    self._todo.put((cell, True))
+                    continue
+                with self._lock:
+                    self.outcome.rows.append(row)
+                    self.listener("ended", cell, row)
+        except BaseException as error:  # handed to the thread that waits
+            self._errors.append(error)
+        finally:
+            worker.shutdown(wait=False, cancel_futures=True)
+            self._forget(worker)
+
+    def _new_worker(self) -> ProcessPoolExecutor:
+        worker = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker)
+        with self._lock:
+            self._workers.add(worker)
+        return worker
+
+    def _forget(self, worker: ProcessPoolExecutor) -> None:
+        with self._lock:
+            self._workers.discard(worker)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl+C to the launcher, and end at once when the launcher dies, so that the locks are freed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    launcher = multiprocessing.parent_process()
+    assert launcher is not None
+
+    def watch() -> None:
+        wait([launcher.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch-launcher", daemon=True).start()
+
+
+def _work(cell: Cell, place: Place, patient: bool) -> Row | None:
+    """Run one cell in this process; None when another launcher has it and `patient` is off."""
+    from kanzoo import experiment
+
+    tracker = Tracker(place.tracking_uri)
+    while True:
+        with tracker.claim(cell.config_hash) as free:
+            if free:
+                done = tracker.finished_row(cell.config_hash)
+                if done is not None:
+                    return done
+                try:
+                    return experiment.run(cell, place)
+                except InvalidInput as error:
+                    return experiment.record_failure(cell, place, f"{error.message}. {error.hint}".strip())
+        if not patient:
+            return None
+        threading.Event().wait(0.5)
+
+
+def _bury(cell: Cell, place: Place, reason: str) -> Row:
+    """Record the failure of a cell whose worker died."""
+    from kanzoo import experiment
+
+    with Tracker(place.tracking_uri).claim(cell.config_hash):
+        return experiment.record_failure(cell, place, reason)

@@ -1,0 +1,304 @@
+"""The command line. Imports stay inside the commands: `kanzoo --help` must not wait for torch."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from kanzoo.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from kanzoo.config import Cell
+
+app = typer.Typer(
+    name="kanzoo",
+    help="Kolmogorov-Arnold networks: compare basis functions on real tasks, fairly.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _complete_config(incomplete: str) -> list[str]:
+    from kanzoo import config
+
+    return [name for name in config.names() if name.startswith(incomplete)]
+
+
+def _complete_benchmark(incomplete: str) -> list[str]:
+    from kanzoo import config
+
+    return [name for name in config.names("benchmark") if name.startswith(incomplete)]
+
+
+def _complete_basis(incomplete: str) -> list[str]:
+    from kanzoo.registry import plugins
+
+    return [name for name in plugins("basis") if name.startswith(incomplete)]
+
+
+def _complete_override(incomplete: str) -> list[str]:
+    from kanzoo.registry import plugins
+
+    known = [f"basis.name={name}" for name in plugins("basis")] + ["model.name=baseline", "trainer.max_epochs=", "trainer.lr=", "seed="]
+    return [text for text in known if text.startswith(incomplete)]
+
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="key=value, or key=a,b for every combination.", autocompletion=_complete_override, show_default=False)
+]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data sets lie.  [env: KANZOO_DATA]", show_default=False)]
+Uri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store.  [env: MLFLOW_TRACKING_URI; default: runs/mlflow.db]", show_default=False)]
+Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; by default the config's name.", show_default=False)]
+Jobs = Annotated[int, typer.Option(min=0, help="Cells at a time; 0: as many as fit the cores, 4 at most.")]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the cells, their size and what is finished; run nothing.")]
+PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")]
+
+
+@app.command()
+def run(
+    config: Annotated[str, typer.Argument(help="Name of a config or path of a YAML file.", autocompletion=_complete_config)],
+    overrides: Overrides = None,
+    *,
+    data_dir: DataDir = None,
+    tracking_uri: Uri = None,
+    experiment: Experiment = None,
+    jobs: Jobs = 0,
+    accelerator: Accelerator = "auto",
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Run one experiment, or a sweep: kanzoo run mnist basis.name=bspline,chebyshev seed=0,1,2."""
+    from kanzoo import config as configs
+
+    data = _data_dir(data_dir)
+    cells = configs.compose(config, overrides or [], data_dir=data)
+    _run(cells[0].name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config)
+
+
+@app.command()
+def bench(
+    benchmark: Annotated[str, typer.Argument(help="Name of a benchmark or path of a YAML file.", autocompletion=_complete_benchmark)],
+    overrides: Overrides = None,
+    *,
+    data_dir: DataDir = None,
+    tracking_uri: Uri = None,
+    experiment: Experiment = None,
+    jobs: Jobs = 0,
+    accelerator: Accelerator = "auto",
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Run a benchmark: experiments x models x seeds. What is finished is not run again."""
+    from kanzoo import config as configs
+
+    data = _data_dir(data_dir)
+    grid, cells = configs.compose_grid(benchmark, overrides or [], data_dir=data)
+    _run(grid.name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config)
+
+
+def _run(
+    name: str,
+    cells: "list[Cell]",
+    data_dir: Path | None,
+    tracking_uri: str | None,
+    experiment: str | None,
+    jobs: int,
+    accelerator: str,
+    dry_run: bool,
+    print_config: bool,
+) -> None:
+    from kanzoo import terminal
+
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise InvalidInput(f"accelerator must be one of auto, cpu, gpu, got {accelerator!r}")
+    if print_config:
+        typer.echo("---\n".join(cell.to_yaml() for cell in cells), nl=False)
+        return
+    from kanzoo.tracking import Tracker, default_uri
+
+    uri = tracking_uri or default_uri()
+    if dry_run:
+        terminal.dry_run(cells, Tracker(uri), data_dir)
+        return
+    raise typer.Exit(_execute(name, cells, uri, experiment or name, data_dir, jobs, accelerator))
+
+
+def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir: Path | None, jobs: int, accelerator: str) -> int:
+    """Run the cells, publish all that is known of them, print it; return the exit code."""
+    from kanzoo import benchmark, publish, terminal
+    from kanzoo.place import Place
+    from kanzoo.tracking import Tracker
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = min(jobs or min(cores, 4), len(cells))
+    place = Place(uri, experiment, data_dir=data_dir, accelerator=accelerator, threads=max(1, cores // jobs) if jobs > 1 else 0)
+    if len(cells) == 1:
+        with terminal.one_run(cells[0]) as progress:
+            row = benchmark.run_one(cells[0], place, progress)
+        terminal.result(row)
+        return 0 if row.status == "FINISHED" else 1
+    view = terminal.LaunchView(len(cells))
+    with view.shown():
+        outcome = benchmark.launch(name, cells, place, jobs=jobs, listener=view)
+    tracker, hashes = Tracker(uri), {cell.config_hash for cell in cells}
+    if outcome.rows:
+        everything = tracker.rows(experiment)
+        publish.publish(tracker, experiment, outcome.parent, everything)
+    terminal.ranking([row for row in tracker.rows() if row.config_hash in hashes])
+    terminal.say(f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {len(outcome.failed)} failed. Records: {tracker.uri}")
+    terminal.say("Browse them: kanzoo ui (MLflow), or kanzoo leaderboard (CSV, markdown and one HTML page).")
+    return 1 if outcome.failed else 0
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="bases, tasks, configs, benchmarks or runs.")] = "bases",
+    *,
+    tracking_uri: Uri = None,
+) -> None:
+    """List bases and tasks with the distribution they come from, configs, benchmarks, or recorded runs."""
+    from kanzoo import terminal
+
+    kinds = {
+        "bases": lambda: terminal.plugins("basis"),
+        "tasks": lambda: terminal.plugins("task"),
+        "configs": lambda: terminal.configs("experiment"),
+        "benchmarks": lambda: terminal.configs("benchmark"),
+        "runs": lambda: terminal.runs(tracking_uri),
+    }
+    if what not in kinds:
+        from kanzoo.errors import suggest
+
+        raise InvalidInput(f"unknown listing {what!r}", suggest(what, kinds, "Listings"))
+    kinds[what]()
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A basis, a task, a config, or the id of a run.", autocompletion=_complete_basis)], *, tracking_uri: Uri = None
+) -> None:
+    """Show a basis or task (formula, arguments, reference), a config, or a recorded run."""
+    from kanzoo import terminal
+
+    terminal.show(name, tracking_uri)
+
+
+@app.command()
+def check(
+    bases: Annotated[list[str] | None, typer.Argument(help="Names of bases.", autocompletion=_complete_basis, show_default=False)] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Check every registered basis.")] = False,
+) -> None:
+    """Check bases against the contract: shapes, gradients, rank, order of convergence, grid update, ..."""
+    from kanzoo import registry, terminal
+
+    names = list(registry.plugins("basis")) if all_ else bases or []
+    if not names:
+        raise InvalidInput("check needs the name of a basis, got none", "For example: kanzoo check chebyshev, or kanzoo check --all")
+    for name in names:
+        registry.find("basis", name)
+    if not terminal.check(names):
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaderboard(
+    *,
+    experiment: Annotated[list[str] | None, typer.Option(help="MLflow experiments to read; all by default.", show_default=False)] = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.csv, README.md and index.html.")] = Path("runs/leaderboard"),
+    results: Annotated[list[Path] | None, typer.Option(help="Further CSV files of raw rows to merge.", show_default=False)] = None,
+    tracking_uri: Uri = None,
+) -> None:
+    """Rank what is recorded: print it, and write raw rows as CSV, a markdown table and one HTML page."""
+    from kanzoo import publish, terminal
+    from kanzoo.leaderboard import read_csv
+    from kanzoo.tracking import Tracker
+
+    tracker = Tracker(tracking_uri)
+    rows = [row for name in experiment or [None] for row in tracker.rows(name)]  # type: ignore[list-item]
+    rows += [row for path in results or [] for row in read_csv(path)]
+    if not rows:
+        raise InvalidInput(f"no finished run in {tracker.uri}", "Run one first, for example: kanzoo bench quick")
+    publish.write(rows, out)
+    terminal.ranking(rows)
+    terminal.say(f"Written: {out / 'results.csv'}, {out / 'README.md'}, {out / 'index.html'}")
+
+
+@app.command()
+def ui(
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on the loopback interface.")] = 5000,
+    tracking_uri: Uri = None,
+) -> None:
+    """Open MLflow's UI on loopback; it stops with Ctrl+C."""
+    from kanzoo import terminal
+    from kanzoo.tracking import Tracker
+
+    tracker = Tracker(tracking_uri)
+    terminal.say(f"MLflow on http://127.0.0.1:{port}  (Ctrl+C stops it)")
+    for name in tracker.experiments():
+        terminal.say(f"  {name}: http://127.0.0.1:{port}/{tracker.view_url(name, 'Ranking')}")
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracker.uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    if tracker.artifact_location:
+        command += ["--default-artifact-root", tracker.artifact_location]
+    os.execve(sys.executable, command, environment)
+
+
+@app.command()
+def data(*, data_dir: DataDir = None) -> None:
+    """Show which data sets are there, which come inside packages, and which would be downloaded."""
+    from kanzoo import terminal
+
+    terminal.data(_data_dir(data_dir))
+
+
+def _data_dir(given: Path | None) -> Path | None:
+    from kanzoo.config import data_dir_from_environment
+
+    if given is None:
+        return data_dir_from_environment()
+    if not given.is_dir():
+        raise InvalidInput(f"--data-dir must be a folder, got {str(given)!r}")
+    return given.resolve()
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; the exit code is 0 finished, 1 some failed, 2 wrong input, 130 interrupted."""
+    sys.exit(_code(arguments))
+
+
+def _code(arguments: list[str] | None) -> int:
+    import click
+
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except InvalidInput as error:
+        return _complain(error.message, error.hint)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        return _complain(error.format_message(), "See kanzoo --help.")
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("Interrupted.\n")
+        return 130
+    except BrokenPipeError:  # `kanzoo list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, hint: str) -> int:
+    for line in (f"Error: {message}", hint):
+        if line:
+            sys.stderr.write(" ".join(line.split()) + "\n")
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,496 @@
+"""From a YAML file and overrides to checked cells. Imports no torch: a typo is refused in a fraction of a second.
+
+The schema of the sections `task` and `basis` is the signature of the plug-in they name; the rest are the dataclasses here.
+"""
+
+import copy
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from annotated_types import Ge, Gt
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kanzoo.errors import InvalidInput, suggest
+from kanzoo.registry import find
+from kanzoo.signature import Argument, arguments, check_values, class_constant
+
+OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
+
+#: A config file is read whole; nothing that a person writes is larger.
+_MAX_BYTES = 1_000_000
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_SECTIONS = ("task", "model", "basis", "trainer")
+
+Section = dict[str, Any]
+_digests: dict[tuple[str, str, Path | None], str] = {}
+_checked: dict[tuple[type, str, str], Section] = {}
+
+
+@dataclass
+class _Head:
+    name: str = ""
+    seed: Annotated[int, Ge(0)] = 0
+
+
+@dataclass
+class ModelConfig:
+    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN)."""
+
+    name: Literal["kan", "baseline"] = "kan"
+    squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
+    residual: Literal["silu", "identity", "none"] = "silu"
+
+
+@dataclass
+class TrainerConfig:
+    """How a network is fitted; see `kanzoo.task.Optimization` for the first five.
+
+    `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half.
+    """
+
+    optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
+    lr: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    lr_decay: Annotated[float, Gt(0)] = 1.0
+    batch_size: Annotated[int, Ge(0)] = 64
+    max_epochs: Annotated[int, Ge(1)] = 10
+    validate_every: Annotated[int, Ge(1)] = 1
+    grid_updates: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fully resolved experiment: a pure description, equal on every machine.
+
+    Attributes:
+        name: of the config file.
+        task: section with `name` and all arguments.
+        model: section.
+        basis: section with `name` and all arguments; empty for a baseline.
+        trainer: section.
+        seed: sets initialisation, data order and split together.
+        task_label: the task, as people see it.
+        model_label: the model, as people see it.
+        plugin: distribution and version of the basis, or of the task for a baseline.
+        task_key: hash of the task with its data, of what makes scores comparable.
+        model_key: hash of all but the seed.
+        config_hash: identity of the cell.
+        score: name of the ranked metric.
+        direction: `min` or `max`.
+        command: the line that runs this cell.
+    """
+
+    name: str
+    task: Section
+    model: Section
+    basis: Section
+    trainer: Section
+    seed: int
+    task_label: str
+    model_label: str
+    plugin: str
+    task_key: str
+    model_key: str
+    config_hash: str
+    score: str
+    direction: Literal["min", "max"]
+    command: str
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the config that makes this cell, as plain containers."""
+        sections = {"name": self.name, "task": self.task, "model": self.model, "basis": self.basis, "trainer": self.trainer}
+        return {key: _plain(value) for key, value in sections.items() if value} | {"seed": self.seed}
+
+    def to_yaml(self) -> str:
+        """Return the resolved config as YAML; `kanzoo run FILE.yaml` repeats the cell."""
+        return yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A benchmark: experiments x models x seeds.
+
+    Attributes:
+        name: of the benchmark.
+        experiments: each a config name with overrides, in one line.
+        models: each a line of overrides that names a basis or the baseline.
+        seeds: the seeds of every cell.
+        overrides: overrides for all.
+    """
+
+    name: str
+    experiments: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=lambda: [""])
+    seeds: list[int] = field(default_factory=lambda: [0])
+    overrides: list[str] = field(default_factory=list)
+
+
+def folder() -> Path:
+    """Return where the configs lie: the repository's own when kanzoo runs from it, else the copy inside the package."""
+    package = Path(__file__).parent
+    repository = package.parent / "configs"
+    return repository if (package.parent / "pyproject.toml").is_file() and repository.is_dir() else package / "configs"
+
+
+def names(kind: Literal["experiment", "benchmark"] = "experiment") -> list[str]:
+    """Return the names of the configs that come with kanzoo."""
+    place = folder() / "benchmark" if kind == "benchmark" else folder()
+    return sorted(path.stem for path in place.glob("*.yaml"))
+
+
+def read(name: str, kind: Literal["experiment", "benchmark"] = "experiment") -> dict[str, Any]:
+    """Read a config by name (`mnist`) or by path (`my/experiment.yaml`).
+
+    Raises:
+        InvalidInput: no such file, not a YAML mapping, or one that holds aliases, tags or interpolations.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    elif _PLAIN_NAME.fullmatch(name) and ".." not in name:
+        path = (folder() / "benchmark" if kind == "benchmark" else folder()) / f"{name}.yaml"
+    else:
+        raise InvalidInput(f"{kind} must be a plain name or a path that ends in .yaml, got {name!r}")
+    if not path.is_file():
+        raise InvalidInput(f"unknown {kind} {name!r}", suggest(name, names(kind), "Configs"))
+    if path.stat().st_size > _MAX_BYTES:
+        raise InvalidInput(f"{path} must be smaller than {_MAX_BYTES} bytes, got {path.stat().st_size}")
+    content = _load(path)
+    content.setdefault("name", path.stem)
+    return content
+
+
+def compose(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None = None) -> list[Cell]:
+    """Return the cells of one config: one, or one for each combination of comma sweeps in the overrides.
+
+    Args:
+        name: name or path of a config.
+        overrides: `key=value` or `key=value1,value2`.
+        data_dir: where data sets lie.
+
+    Raises:
+        InvalidInput: anything in it is wrong.
+
+    Example:
+        >>> [cell.model_label for cell in compose("digits_dense", ["basis.name=bspline,chebyshev", "seed=0,1"])]
+        ['bspline', 'bspline', 'chebyshev', 'chebyshev']
+    """
+    content = read(name)
+    return [_cell(name, content, [], list(combination), data_dir) for combination in expand(overrides)]
+
+
+def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None = None) -> tuple[Grid, list[Cell]]:
+    """Return a benchmark and its cells, without repetition.
+
+    An override of `seed` replaces the seeds; one of `basis.name` or `model.name` replaces the models; others hold for every cell.
+
+    Raises:
+        InvalidInput: anything in it is wrong.
+    """
+    content = read(name, "benchmark")
+    known = [item.name for item in dataclasses.fields(Grid)]
+    for key in content:
+        if key not in known:
+            raise InvalidInput(f"unknown key {key!r} in benchmark {name!r}", suggest(key, known, "Keys"))
+    values = _validated(Grid, content, "")
+    grid = Grid(**values)
+    if not grid.experiments:
+        raise InvalidInput(f"experiments must be of length >= 1 in benchmark {name!r}, got []")
+    keys = [override.partition("=")[0] for override in overrides]
+    seeds = [] if "seed" in keys else [f"seed={','.join(map(str, grid.seeds))}"]
+    models = [""] if {"basis.name", "model.name"} & set(keys) else grid.models
+    cells: dict[str, Cell] = {}
+    for experiment, model in itertools.product(grid.experiments, models):
+        base, *own = experiment.split()
+        for own_values in expand(own):
+            for values_ in expand([*grid.overrides, *model.split(), *seeds, *overrides]):
+                cell = _cell(base, read(base), list(own_values), list(values_), data_dir)
+                cells.setdefault(cell.config_hash, cell)
+    return grid, list(cells.values())
+
+
+def expand(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield one tuple of overrides for each combination of comma-separated values outside brackets and quotes.
+
+    Example:
+        >>> list(expand(["seed=0,1", "task.hidden=[5,5]"]))
+        [('seed=0', 'task.hidden=[5,5]'), ('seed=1', 'task.hidden=[5,5]')]
+    """
+    choices = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"an override must be key=value, got {override!r}", "For example: basis.name=chebyshev trainer.max_epochs=3")
+        choices.append([f"{key}={part}" for part in _split(value)])
+    return itertools.product(*choices)
+
+
+def cell_schema(kind: Literal["basis", "task"], name: str) -> dict[str, Argument]:
+    """Return the arguments of a plug-in's section.
+
+    Raises:
+        InvalidInput: there is no such plug-in.
+    """
+    return arguments(find(kind, name))
+
+
+def _split(value: str) -> list[str]:
+    parts, depth, quote, start = [], 0, "", 0
+    for position, character in enumerate(value):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(value[start:position])
+            start = position + 1
+    return [*parts, value[start:]]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases (a short file could unfold to gigabytes) and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in seen:
+            if not isinstance(key, str) or seen.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} must be text and stand once", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InvalidInput(f"{path}{where} must be readable YAML, got: {getattr(error, 'problem', None) or error}") from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{path} must hold a mapping of keys to values, got {type(content).__name__}")
+    _refuse_interpolation(content, "")
+    return content
+
+
+def _refuse_interpolation(value: Any, key: str) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_interpolation(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_interpolation(inner, key)
+    elif isinstance(value, str) and "${" in value:
+        raise InvalidInput(f"{key} must not hold an interpolation, got {value!r}", "Secrets and the environment stay out of records.")
+
+
+def _apply(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    content = {key: dict(value) if isinstance(value, dict) else value for key, value in content.items()}
+    # A new name first: the arguments of the old plug-in do not belong to the new one.
+    for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".name")):
+        key, _, text = override.partition("=")
+        try:
+            value = yaml.load(text, _Loader)
+        except (yaml.YAMLError, RecursionError):
+            value = text
+        _refuse_interpolation(value, key)
+        *sections, last = key.split(".")
+        if len(sections) > 1:
+            raise InvalidInput(f"unknown key {key!r}", "Keys are section.name, for example trainer.max_epochs")
+        if not sections:
+            content[last] = value
+            continue
+        section = content.setdefault(sections[0], {})
+        if not isinstance(section, dict):
+            raise InvalidInput(f"{sections[0]} must be a section of keys, got {section!r}")
+        if last == "name" and sections[0] in ("task", "basis") and section.get("name") != value:
+            section.clear()
+        section[last] = value
+    return content
+
+
+def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[str], data_dir: Path | None) -> Cell:
+    content = _apply(content, [*own, *overrides])
+    allowed = ["name", *_SECTIONS, "seed"]
+    for key, value in content.items():
+        if key not in allowed:
+            raise InvalidInput(f"unknown key {key!r}", suggest(key, allowed, "Keys"))
+        if key in _SECTIONS and not isinstance(value, dict):
+            raise InvalidInput(f"{key} must be a section of keys, got {value!r}")
+    head = _validated(_Head, _pick(content, "name", "seed"), "")
+    model = _validated(ModelConfig, content.get("model", {}), "model.")
+    is_kan = model["name"] == "kan"
+    if not is_kan:
+        model = {"name": model["name"]}
+    trainer = _validated(TrainerConfig, content.get("trainer", {}), "trainer.")
+    task = _plugin_section("task", content.get("task", {}))
+    basis = _plugin_section("basis", content.get("basis", {})) if is_kan else {}
+    plugin = find("task", task["name"])
+    digest = _digest(plugin, task, data_dir)
+    origin = find("basis", basis["name"]) if is_kan else plugin
+    task_identity = {
+        "task": {key: value for key, value in task.items() if key != "file"},  # a path is not part of what is computed
+        "version": class_constant(plugin, "version") or 1,
+        "data": digest,
+        "plugin": f"{plugin.distribution} {plugin.version}",
+    }
+    model_identity = task_identity | {
+        "model": model,
+        "basis": basis,
+        "trainer": trainer,
+        "basis_plugin": f"{origin.distribution} {origin.version}",
+    }
+    labels = [*own, *overrides]
+    return Cell(
+        name=head["name"],
+        task=task,
+        model=model,
+        basis=basis,
+        trainer=trainer,
+        seed=head["seed"],
+        task_label=_label(head["name"], {key: value for key, value in _given(labels, "task") if key != "name"}),
+        model_label=_model_label(model, basis, task, dict(_given(overrides, "trainer"))),
+        plugin=f"{origin.distribution} {origin.version}",
+        task_key=_hash(task_identity),
+        model_key=_hash(model_identity),
+        config_hash=_hash(model_identity | {"seed": head["seed"]}),
+        score=class_constant(plugin, "score") or "score",
+        direction=class_constant(plugin, "direction") or "max",
+        command=" ".join(["kanzoo run", source, *map(_quote, [*own, *overrides])]),
+    )
+
+
+def _model_label(model: Section, basis: Section, task: Section, trainer: dict[str, Any]) -> str:
+    if not basis:
+        return _label("cnn" if task.get("network") == "conv" else "mlp", trainer)
+    found = cell_schema("basis", basis["name"])
+    extra = {key: value for key, value in basis.items() if key != "name" and _plain(value) != _plain(found[key].default)}
+    extra |= {item.name: model[item.name] for item in dataclasses.fields(ModelConfig) if model[item.name] != item.default}
+    return _label(basis["name"], extra | trainer)
+
+
+def _given(overrides: Sequence[str], section: str) -> Iterator[tuple[str, str]]:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.startswith(f"{section}."):
+            yield key.removeprefix(f"{section}."), value
+
+
+def _label(name: str, extra: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={_plain(value)}' for key, value in extra.items())})" if extra else name
+
+
+def _quote(override: str) -> str:
+    return override if re.fullmatch(r"[\w.=+\-/:@%]+", override) else "'" + override.replace("'", "'\\''") + "'"
+
+
+def _plugin_section(kind: Literal["basis", "task"], content: dict[str, Any]) -> Section:
+    if "name" not in content:
+        raise InvalidInput(f"{kind}.name must be given", f"For example: {kind}.name={'chebyshev' if kind == 'basis' else 'regression'}")
+    if not isinstance(content["name"], str):
+        raise InvalidInput(f"{kind}.name must be text, got {content['name']!r}")
+    found = cell_schema(kind, content["name"])
+    values = _validated(_schema(kind, content["name"]), content, f"{kind}.")
+    check_values(found, values, f"{kind}.")
+    return values
+
+
+@functools.cache
+def _schema(kind: Literal["basis", "task"], name: str) -> type:
+    """Return a dataclass with a plug-in's arguments as fields."""
+    found = cell_schema(kind, name)
+    fields: list[Any] = [("name", str, name)]
+    for argument in found.values():
+        default = argument.default
+        fields.append((argument.name, argument.plain_type, field(default_factory=lambda value=default: value)))  # type: ignore[misc]
+    return make_dataclass(kind, fields)
+
+
+def _validated(schema: type, content: Mapping[str, Any], prefix: str) -> Section:
+    """Return the content with defaults filled in; the cells of a benchmark share most sections, so each is checked once."""
+    key = (schema, prefix, json.dumps(content, sort_keys=True, default=repr))
+    if key not in _checked:
+        _checked[key] = _check_section(schema, content, prefix)
+    return copy.deepcopy(_checked[key])
+
+
+def _check_section(schema: type, content: Mapping[str, Any], prefix: str) -> Section:
+    fields = {item.name: item for item in dataclasses.fields(schema)}
+    for key in content:
+        if key not in fields:
+            raise InvalidInput(f"unknown key {prefix + str(key)!r}", suggest(str(key), fields, "Keys"))
+    rules = {item.name: Argument(item.name, item.type, None) for item in fields.values()}
+    plain: list[Any] = []
+    for item in fields.values():
+        factory = item.default_factory if item.default_factory is not dataclasses.MISSING else (lambda value=item.default: value)
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            plain.append((item.name, rules[item.name].plain_type))
+        else:
+            plain.append((item.name, rules[item.name].plain_type, field(default_factory=factory)))
+    structured = OmegaConf.structured(make_dataclass(schema.__name__, plain))
+    for key, value in content.items():
+        try:
+            structured = OmegaConf.merge(structured, {key: value})
+        except OmegaConfBaseException as error:
+            kind = getattr(rules[key].plain_type, "__name__", str(rules[key].plain_type))
+            expected = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}.get(kind, str(rules[key].plain_type))
+            broken = rules[key].violation(value) if kind == "Literal" else None
+            raise InvalidInput(f"{prefix}{key} {broken or f'must be {expected}, got {value!r}'}") from error
+    values: Section = OmegaConf.to_container(structured)  # type: ignore[assignment]
+    check_values(rules, values, prefix)
+    return values
+
+
+def _digest(plugin: Any, task: Section, data_dir: Path | None) -> str:
+    target = class_constant(plugin, "sources")
+    if target is None:
+        return ""
+    key = (target, json.dumps(task, sort_keys=True), data_dir)
+    if key not in _digests:
+        module, _, function = target.partition(":")
+        _digests[key] = getattr(import_module(module), function)({key: value for key, value in task.items() if key != "name"}, data_dir)
+    return _digests[key]
+
+
+def _pick(content: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: content[key] for key in keys if key in content}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _hash(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_plain(identity), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def data_dir_from_environment() -> Path | None:
+    """Return the folder that `KANZOO_DATA` names, or None.
+
+    Raises:
+        InvalidInput: it is set and is no folder.
+    """
+    value = os.environ.get("KANZOO_DATA", "")
+    if value and not Path(value).is_dir():
+        raise InvalidInput(f"KANZOO_DATA must be a folder, got {value!r}")
+    return Path(value).resolve() if value else None

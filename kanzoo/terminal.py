@@ -1,0 +1,265 @@
+"""What the terminal shows: tables, progress, the ranking. Everything foreign is printed as text, never as markup."""
+
+import inspect
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from kanzoo import config, registry
+from kanzoo.config import Cell
+from kanzoo.errors import InvalidInput, suggest
+from kanzoo.leaderboard import format_score, overall, rank, summarise
+from kanzoo.record import Row
+
+console = Console(width=None if sys.stdout.isatty() else 120)
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    console.print(Text(text), soft_wrap=True)
+
+
+def plugins(kind: registry.Kind) -> None:
+    """Print the registered bases or tasks; none is imported."""
+    table = _table("name", "distribution", "class", "arguments", title="Bases" if kind == "basis" else "Tasks")
+    for name, owners in registry.plugins(kind).items():
+        for plugin in owners:
+            try:
+                if len(owners) > 1:
+                    raise InvalidInput("registered more than once")
+                shown = ", ".join(f"{argument.name}={_short(argument.default)}" for argument in config.cell_schema(kind, name).values())
+                style = ""
+            except InvalidInput as error:
+                shown, style = error.message, "red"
+            table.add_row(Text(name), Text(f"{plugin.distribution} {plugin.version}"), Text(plugin.target), Text(shown, style))
+    console.print(table)
+
+
+def configs(kind: Literal["experiment", "benchmark"]) -> None:
+    """Print the configs that come with kanzoo, each with its first comment line."""
+    table = _table("name", "what", title=f"{kind.capitalize()}s")
+    folder = config.folder() / "benchmark" if kind == "benchmark" else config.folder()
+    for name in config.names(kind):
+        first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        table.add_row(Text(name), Text(first.removeprefix("#").strip() if first.startswith("#") else ""))
+    console.print(table)
+
+
+def runs(tracking_uri: str | None) -> None:
+    """Print all recorded runs, oldest first."""
+    from kanzoo.tracking import Tracker
+
+    table = _table("run", "date", "task", "model", "seed", "status", "score", title="Runs")
+    for row in Tracker(tracking_uri).rows():
+        score = Text(format_score(row.score, row.score_name)) if row.status == "FINISHED" else Text(row.reason[:60], "red")
+        table.add_row(Text(row.run_id), Text(row.date), Text(row.task), Text(row.model), str(row.seed), _status(row), score)
+    console.print(table)
+
+
+def show(name: str, tracking_uri: str | None) -> None:
+    """Print a basis, a task, a config or a run."""
+    for kind in registry.GROUPS:
+        if name in registry.plugins(kind):
+            _show_plugin(registry.find(kind, name))
+            return
+    if name in config.names() or name.endswith((".yaml", ".yml")):
+        say(config.compose(name)[0].to_yaml())
+        return
+    if len(name) == 32 and all(character in "0123456789abcdef" for character in name):
+        _show_run(name, tracking_uri)
+        return
+    known = [*registry.plugins("basis"), *registry.plugins("task"), *config.names()]
+    raise InvalidInput(f"unknown basis, task, config or run {name!r}", suggest(name, known, "Known"))
+
+
+def check(names: Sequence[str]) -> bool:
+    """Run the conformance suite on bases and print each check; return whether all passed."""
+    from kanzoo.testing import check_basis
+
+    good = True
+    for name in names:
+        table = _table("check", "result", "seconds", "message", title=Text(f"{name} against the contract of a basis"))
+        for result in check_basis(name, raise_on_failure=False):
+            good = good and result.passed
+            verdict = Text("passed", "green") if result.passed else Text("FAILED", "red")
+            table.add_row(Text(result.name), verdict, f"{result.seconds:.2f}", Text(result.message))
+        console.print(table)
+    return good
+
+
+def dry_run(cells: Sequence[Cell], tracker: "object", data_dir: Path | None) -> None:
+    """Print the cells, the size of each network, and which are finished; nothing is run."""
+    from kanzoo.benchmark import pending
+    from kanzoo.experiment import build
+    from kanzoo.models import num_parameters
+    from kanzoo.tracking import Tracker
+
+    assert isinstance(tracker, Tracker)
+    todo = {cell.config_hash for cell in pending(cells, tracker)[0]}
+    sizes: dict[str, str] = {}
+    table = _table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
+    for cell in cells:
+        if cell.model_key not in sizes:
+            sizes[cell.model_key] = str(sum(num_parameters(build(cell, data_dir).model).values()))
+        state = Text("to run") if cell.config_hash in todo else Text("finished", "green")
+        table.add_row(Text(cell.task_label), Text(cell.model_label), str(cell.seed), sizes[cell.model_key], state, cell.config_hash)
+    console.print(table)
+    say(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} finished.")
+
+
+def ranking(rows: Sequence[Row]) -> None:
+    """Print the ranking of each task, and the mean ranks when there is more than one."""
+    ranked = rank(summarise(rows))
+    for places in ranked.values():
+        first = places[0].summary
+        better = "higher is better" if first.direction == "max" else "lower is better"
+        table = _table("rank", "model", f"{first.score_name} ({better})", "seeds", "parameters", "training", title=Text(first.task))
+        for place in places:
+            one = place.summary
+            if one.n:
+                half = f" ± {format_score((one.high - one.low) / 2, one.score_name)}" if one.low == one.low else ""
+                cells = [f"{format_score(one.mean, one.score_name)}{half}", str(one.n), f"{one.num_parameters:.0f}", f"{one.train_time_s:.1f} s"]
+            else:
+                cells = [f"FAILED: {one.reasons[0] if one.reasons else ''}"[:60], "0", "", ""]
+            table.add_row(str(place.rank), Text(one.model), *[Text(cell, "" if one.n else "red") for cell in cells])
+        console.print(table)
+    if len(ranked) > 1:
+        table = _table("rank", "model", "mean rank", "tasks", title=f"Over {len(ranked)} tasks")
+        for standing in overall(ranked):
+            table.add_row(str(standing.rank), Text(standing.model), f"{standing.mean_rank:.2f}", str(standing.tasks))
+        console.print(table)
+
+
+def data(data_dir: Path | None) -> None:
+    """Print where each data set comes from."""
+    table = _table("data set", "where", title="Data")
+    for name in ("digits", "mnist_5k", "diabetes", "linnerud", "formula", "feynman"):
+        table.add_row(name, "inside a package or by formula: no download")
+    for name, part in (("mnist", "MNIST/raw"), ("fashion_mnist", "FashionMNIST/raw"), ("housing", "tabular/housing.csv")):
+        there = data_dir is not None and (data_dir / part).exists()
+        otherwise = "set KANZOO_DATA to a folder that holds tabular/housing.csv" if name == "housing" else "downloaded when first used"
+        table.add_row(name, Text(str(data_dir / part) if there and data_dir else otherwise, "green" if there else ""))
+    console.print(table)
+
+
+class LaunchView:
+    """A live table of a launch: what runs, what ended, how long the rest may take."""
+
+    def __init__(self, total: int) -> None:
+        self._progress = Progress(
+            TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console
+        )
+        self._task = self._progress.add_task("cells", total=total)
+        self._running: dict[str, tuple[Cell, float]] = {}
+        self._ended: list[Row] = []
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+
+    def __call__(self, event: Literal["started", "ended"], cell: Cell, row: Row | None) -> None:
+        """Follow a launch: see `kanzoo.benchmark.Listener`."""
+        if event == "started":
+            self._running[cell.config_hash] = (cell, time.monotonic())
+            return
+        self._running.pop(cell.config_hash, None)
+        if row is not None:
+            self._ended.append(row)
+            self._progress.advance(self._task)
+            if not console.is_terminal:  # a log file gets one line a cell
+                say(f"{row.status:8} {row.task} {row.model} seed={row.seed} {row.reason or format_score(row.score, row.score_name)}")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show it while the launch goes on."""
+        if not console.is_terminal:
+            yield
+            return
+        with self._live:
+            yield
+
+    def _render(self) -> Group:
+        table = _table("task", "model", "seed", "state", "score", "training")
+        for row in self._ended[-12:]:
+            score = format_score(row.score, row.score_name) if row.status == "FINISHED" else row.reason[:50]
+            table.add_row(Text(row.task), Text(row.model), str(row.seed), _status(row), Text(score), f"{row.train_time_s:.1f} s")
+        for cell, since in list(self._running.values()):
+            table.add_row(Text(cell.task_label), Text(cell.model_label), str(cell.seed), Text("running", "cyan"), "", f"{time.monotonic() - since:.0f} s")
+        return Group(table, self._progress)
+
+
+@contextmanager
+def one_run(cell: Cell) -> Iterator["object"]:
+    """Show the progress of one experiment; yields the function that is told the share done."""
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task(f"{cell.task_label} {cell.model_label} seed={cell.seed}".replace("[", r"\["), total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def result(row: Row) -> None:
+    """Print one run's result."""
+    if row.status != "FINISHED":
+        console.print(Text(f"{row.status}: {row.task} {row.model} seed={row.seed}: {row.reason}", "red"), soft_wrap=True)
+        return
+    table = _table("task", "model", "seed", row.score_name, "parameters", "training", "a step", "peak memory")
+    values = [format_score(row.score, row.score_name), str(row.num_parameters), f"{row.train_time_s:.1f} s", f"{row.step_time_ms:.2f} ms", f"{row.peak_memory_mb:.0f} MB"]
+    table.add_row(Text(row.task), Text(row.model), str(row.seed), *values)
+    console.print(table)
+    say(f"Run {row.run_id} in experiment {row.experiment}")
+
+
+def _show_plugin(plugin: registry.Plugin) -> None:
+    cls = plugin.load()
+    console.rule(Text(f"{plugin.name}  ({plugin.distribution} {plugin.version}, {plugin.target})"))
+    say(textwrap.dedent(inspect.getdoc(cls) or "no documentation"))
+    table = _table("argument", "type", "default", "rule", title="Arguments")
+    for argument in config.cell_schema(plugin.kind, plugin.name).values():
+        kind = getattr(argument.plain_type, "__name__", str(argument.plain_type)) if isinstance(argument.plain_type, type) else str(argument.plain_type)
+        table.add_row(Text(argument.name), Text(kind.replace("typing.", "")), Text(_short(argument.default)), Text(argument.rules))
+    console.print(table)
+    for name in ("resolution", "support", "reference", "score", "direction"):
+        if hasattr(cls, name):
+            say(f"{name}: {getattr(cls, name)}")
+
+
+def _show_run(run_id: str, tracking_uri: str | None) -> None:
+    from kanzoo.tracking import Tracker
+
+    run = Tracker(tracking_uri).run(run_id)
+    table = _table("key", "value", title=Text(run.info.run_name or run_id))
+    table.add_row("status", Text(run.info.status))
+    for group in (run.data.params, run.data.metrics, {key: value for key, value in run.data.tags.items() if key != "kanzoo.row"}):
+        for key in sorted(group):
+            table.add_row(Text(key), Text(str(group[key])[:200]))
+    console.print(table)
+
+
+def _table(*columns: str, title: str | Text | None = None) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else _box())
+    for column in columns:
+        right = column in ("rank", "seed", "seeds", "parameters", "training", "a step", "peak memory", "seconds", "mean rank", "tasks")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _box() -> "object":
+    from rich.box import SIMPLE_HEAD
+
+    return SIMPLE_HEAD
+
+
+def _status(row: Row) -> Text:
+    return Text(row.status.lower(), {"FINISHED": "green", "FAILED": "red"}.get(row.status, "yellow"))
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 32 else text[:31] + "…"

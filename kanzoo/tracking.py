@@ -1,0 +1,377 @@
+"""Records in MLflow. The one file that imports it.
+
+A run of kanzoo carries its `Row` as one JSON tag, so that the leaderboard reads back exactly what was measured; metrics and
+parameters are logged beside it for people who browse. While a launcher works on a cell it holds a file lock, which the
+operating system frees even after `kill -9`: a RUNNING run whose lock is free is dead, and is marked so.
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import tempfile
+import time
+import traceback
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # one call to a dead server blocks 246 s by default
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+
+import mlflow
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+
+from kanzoo.config import Cell
+from kanzoo.errors import InvalidInput
+from kanzoo.record import Row, Status, parse
+
+for _name in ("mlflow", "alembic"):  # the creation of a database is not news
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+#: Metrics are sent in one request of at most this many: a call a metric costs 20 times more.
+_BATCH = 200
+_ROW, _CELL, _LOCK, _HOST, _KIND = "kanzoo.row", "kanzoo.cell", "kanzoo.lock", "kanzoo.host", "kanzoo.kind"
+_PARENT = "mlflow.parentRunId"
+
+
+def default_uri() -> str:
+    """Return `MLFLOW_TRACKING_URI`, else the SQLite file `runs/mlflow.db` of the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('runs/mlflow.db').resolve()}"
+
+
+class Tracker:
+    """A store of runs.
+
+    Opening it creates what is missing. Several processes may open a database that does not exist yet at once. A database that an
+    MLflow of another schema wrote is copied beside itself first, since MLflow migrates it without asking and for ever.
+
+    Args:
+        uri: any MLflow tracking URI; `sqlite:///path` keeps everything beside that file.
+
+    Raises:
+        InvalidInput: the store cannot be opened.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        self.uri = uri or default_uri()
+        self.artifact_location: str | None = None
+        if self.uri.startswith("sqlite:///"):
+            database = Path(self.uri.removeprefix("sqlite:///")).resolve()
+            self.uri = f"sqlite:///{database}"
+            self.artifact_location = (database.parent / "artifacts").as_uri()
+            self.locks = database.parent / "locks"
+        else:
+            self.locks = Path.home() / ".cache" / "kanzoo" / "locks" / sha256(self.uri.encode()).hexdigest()[:16]
+            database = None
+        try:
+            self.locks.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.locks / "open.lock"):  # MLflow's own creation of a database is not safe against a second process
+                if database is not None:
+                    _copy_other_schema(database)
+                self.client = mlflow.MlflowClient(tracking_uri=self.uri)
+                self.client.search_experiments(max_results=1)
+                if database is not None:
+                    with closing(sqlite3.connect(database, timeout=60)) as connection:
+                        connection.execute("PRAGMA journal_mode=WAL")  # 4 times faster with 8 writers
+        except (MlflowException, OSError, sqlite3.Error) as error:
+            raise InvalidInput(f"tracking URI {self.uri!r} must be a store that opens, got {type(error).__name__}", _first_line(error)) from error
+
+    # ----------------------------------------------------------------- writing
+
+    def experiment_id(self, name: str) -> str:
+        """Return the id of an experiment, which is created when it is missing."""
+        with FileLock(self.locks / "experiment.lock"):
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                location = f"{self.artifact_location}/{quote(name, safe='')}" if self.artifact_location else None
+                return str(self.client.create_experiment(name, artifact_location=location))
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Hold the lock of a cell or a launch while working on it; yields False when another process holds it."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._lock(key).acquire(timeout=0))
+            except Timeout:
+                yield False
+            else:
+                yield True
+
+    def start(self, experiment: str, name: str, *, key: str, kind: str, tags: Mapping[str, str], parent: str | None = None) -> "Recorder":
+        """Create a RUNNING run whose lock `key` the caller holds."""
+        all_tags = {_LOCK: key, _HOST: socket.gethostname(), _KIND: kind, "mlflow.runName": name, **tags}
+        if parent:
+            all_tags[_PARENT] = parent
+        run = self.client.create_run(self.experiment_id(experiment), tags={tag: value[:5000] for tag, value in all_tags.items()}, run_name=name[:250])
+        return Recorder(self.client, run.info.run_id)
+
+    def sweep(self) -> int:
+        """Mark as KILLED every RUNNING run of this machine that no process works on any more; return how many."""
+        dead = 0
+        for run in self._search("attributes.status = 'RUNNING'"):
+            key, host = run.data.tags.get(_LOCK), run.data.tags.get(_HOST)
+            if key is None or host != socket.gethostname():
+                continue
+            with self.claim(key) as free:
+                if free:
+                    self.kill(run, "its process ended without a word (killed, or the machine went down)")
+                    dead += 1
+        return dead
+
+    def kill(self, run: Run, reason: str) -> None:
+        """Mark a run as KILLED, in its row too."""
+        self._restate(run, "KILLED", reason)
+        self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def fail_running(self, config_hash: str, reason: str) -> Row | None:
+        """Mark the RUNNING run of a cell, whose worker died, as FAILED; return its row."""
+        for run in self._search(f"attributes.status = 'RUNNING' and tags.`{_CELL}` = '{config_hash}'"):
+            self._restate(run, "FAILED", reason)
+            self.client.set_terminated(run.info.run_id, "FAILED")
+            return _row(self.client.get_run(run.info.run_id))
+        return None
+
+    def _restate(self, run: Run, status: Status, reason: str) -> None:
+        self.client.set_tag(run.info.run_id, "kanzoo.reason", reason)
+        if _ROW in run.data.tags:
+            row = json.loads(run.data.tags[_ROW]) | {"status": status, "reason": reason}
+            self.client.set_tag(run.info.run_id, _ROW, json.dumps(row))
+
+    # ----------------------------------------------------------------- reading
+
+    def finished(self) -> dict[str, Row]:
+        """Return the rows of all finished cells by config hash."""
+        return {row.config_hash: row for row in self.rows() if row.status == "FINISHED"}
+
+    def finished_row(self, config_hash: str) -> Row | None:
+        """Return the row of one cell when it is finished."""
+        for run in self._search(f"attributes.status = 'FINISHED' and tags.`{_CELL}` = '{config_hash}'"):
+            return _row(run)
+        return None
+
+    def parents(self, experiment: str, name: str) -> list[str]:
+        """Return the run ids of a benchmark's parent runs, newest first."""
+        found = self._search(f"tags.`{_KIND}` = 'benchmark'", experiment)
+        return [run.info.run_id for run in found if run.data.tags.get("kanzoo.benchmark") == name]
+
+    def rows(self, experiment: str | None = None) -> list[Row]:
+        """Return the rows of all runs of cells that ended, oldest first."""
+        rows = [_row(run) for run in self._search(f"tags.`{_KIND}` = 'cell'", experiment)]
+        return sorted((row for row in rows if row is not None and row.status != "RUNNING"), key=lambda row: (row.date, row.run_id))
+
+    def experiments(self) -> list[str]:
+        """Return the names of the experiments that hold runs of cells."""
+        found = {run.info.experiment_id for run in self._search(f"tags.`{_KIND}` = 'cell'")}
+        return sorted(self.client.get_experiment(id_).name for id_ in found)
+
+    def run(self, run_id: str) -> Run:
+        """Return a run by its id.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            raise InvalidInput(f"unknown run {run_id!r} in {self.uri}", _first_line(error)) from error
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path:
+        """Download one artifact of a run into a folder and return its path.
+
+        Raises:
+            InvalidInput: the run has no such artifact, or its file was changed after it was recorded.
+        """
+        run = self.run(run_id)
+        try:
+            path = Path(self.client.download_artifacts(run_id, name, str(folder)))
+        except (MlflowException, OSError) as error:
+            raise InvalidInput(f"run {run_id} must have the artifact {name!r}, got {type(error).__name__}", _first_line(error)) from error
+        recorded = run.data.tags.get(f"kanzoo.sha256.{name}")
+        if recorded != sha256(path.read_bytes()).hexdigest():
+            raise InvalidInput(f"{name} of run {run_id} must have the recorded sha256 {recorded}, got another", "The file was changed: it is not loaded.")
+        return path
+
+    def _search(self, condition: str, experiment: str | None = None) -> list[Run]:
+        if experiment is None:
+            ids = [found.experiment_id for found in self.client.search_experiments()]
+        else:
+            found = self.client.get_experiment_by_name(experiment)
+            ids = [found.experiment_id] if found else []
+        runs: list[Run] = []
+        token = None
+        while ids:
+            page = self.client.search_runs(ids, condition, ViewType.ACTIVE_ONLY, max_results=5000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                break
+        return runs
+
+    # ----------------------------------------------------------------- what people browse
+
+    def describe(self, experiment: str, markdown: str, views: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give an experiment its description and its saved views.
+
+        Args:
+            experiment: its name.
+            markdown: shown above its runs.
+            views: by name, each with `columns`, `filter`, `order` and `ascending`.
+        """
+        id_ = self.experiment_id(experiment)
+        self.client.set_experiment_tag(id_, "mlflow.note.content", markdown[:5000])
+        for name, view in views.items():
+            key = sha256(f"{experiment}/{name}".encode()).hexdigest()[:32]
+            tag, value = shared_view(key, name, **view)
+            if len(value) <= 5000:
+                self.client.set_experiment_tag(id_, tag, value)
+
+    def summarise(self, experiment: str, parent: str, key: str, name: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Write the summary run of a model on a task; the older one of the same key is replaced."""
+        for run in self._search(f"tags.`{_KIND}` = 'summary' and tags.`kanzoo.summary` = '{key}'", experiment):
+            self.client.delete_run(run.info.run_id)
+        recorder = self.start(experiment, name, key=f"summary-{key}", kind="summary", tags={"kanzoo.summary": key, **tags}, parent=parent)
+        recorder.log(metrics)
+        recorder.close("FINISHED")
+
+    def view_url(self, experiment: str, name: str) -> str:
+        """Return the address, below the server's, that opens a saved view."""
+        key = sha256(f"{experiment}/{name}".encode()).hexdigest()[:32]
+        return f"#/experiments/{self.experiment_id(experiment)}/runs?viewStateShareKey={key}"
+
+    def _lock(self, key: str) -> FileLock:
+        return FileLock(self.locks / f"{re.sub(r'[^A-Za-z0-9_-]', '_', key)}.lock")
+
+
+class Recorder:
+    """Writes one run: metrics in batches, artifacts with their sha256, and how it ended."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self.client, self.run_id = client, run_id
+        self._metrics: list[Metric] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is not None:
+            self.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Buffer metrics; they are sent in batches."""
+        now = int(time.time() * 1000)
+        self._metrics += [Metric(re.sub(r"[^\w./ -]", "_", name), float(value), now, step) for name, value in metrics.items()]
+        if len(self._metrics) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        for start in range(0, len(self._metrics), _BATCH):
+            self.client.log_batch(self.run_id, metrics=self._metrics[start : start + _BATCH])
+        self._metrics = []
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters."""
+        params = [Param(key, str(value)[:500]) for key, value in values.items()]
+        for start in range(0, len(params), 100):
+            self.client.log_batch(self.run_id, params=params[start : start + 100])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.client.log_batch(self.run_id, tags=[RunTag(key, value[:5000]) for key, value in values.items()])
+
+    def row(self, row: Row) -> None:
+        """Write the run's row."""
+        self.tags({_ROW: json.dumps(asdict(row)), "kanzoo.reason": row.reason})
+
+    def artifact(self, name: str, content: bytes | str) -> None:
+        """Write a file and its sha256."""
+        data = content.encode() if isinstance(content, str) else content
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(name).name
+            path.write_bytes(data)
+            self.client.log_artifact(self.run_id, str(path))
+        self.tags({f"kanzoo.sha256.{path.name}": sha256(data).hexdigest()})
+
+    def failure(self, error: BaseException) -> None:
+        """Write the traceback of a failure."""
+        self.artifact("traceback.txt", "".join(traceback.format_exception(error)))
+
+    def close(self, status: Status) -> None:
+        """Send the rest and end the run."""
+        self.flush()
+        self.client.set_terminated(self.run_id, status)
+
+
+def cell_tags(cell: Cell) -> dict[str, str]:
+    """Return the tags by which a cell's run is found."""
+    return {
+        _CELL: cell.config_hash,
+        "kanzoo.task": cell.task_label,
+        "kanzoo.model": cell.model_label,
+        "kanzoo.task_key": cell.task_key,
+        "kanzoo.plugin": cell.plugin,
+        "kanzoo.command": cell.command,
+    }
+
+
+def shared_view(key: str, name: str, *, columns: list[str], filter: str, order: str, ascending: bool) -> tuple[str, str]:
+    """Return the experiment tag that makes MLflow's UI (3.15 and later) offer a saved view of the run list.
+
+    The format is not documented: `deflate;` and the base64 of the zlib-compressed JSON state. A UI that does not know it ignores
+    the tag. It is checked in a browser by the tests marked `browser`.
+    """
+    state = {"searchFilter": filter, "orderByKey": order, "orderByAsc": ascending, "selectedColumns": columns, "viewMaximized": True}
+    packed = "deflate;" + b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    now = int(time.time() * 1000)
+    return f"mlflow.sharedViewState.{key}", json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": packed})
+
+
+def _row(run: Run) -> Row | None:
+    try:
+        values = json.loads(run.data.tags[_ROW])
+        if run.info.status != values["status"]:
+            values["status"] = run.info.status
+        return parse(values | {"run_id": run.info.run_id})
+    except (KeyError, ValueError):
+        return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _copy_other_schema(database: Path) -> None:
+    """Copy a database of another schema version to `<name>.<revision>.db` beside it, once."""
+    if not database.is_file() or database.stat().st_size == 0:
+        return
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        try:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:  # no such table: not yet MLflow's, or not one of its databases
+            return
+    from mlflow.store.db.utils import _get_latest_schema_revision  # no public name; a missing one must not be passed over
+
+    if found and found[0] != _get_latest_schema_revision():
+        copy = database.with_name(f"{database.stem}.{found[0]}{database.suffix}")
+        if not copy.exists():
+            partial = copy.with_suffix(".partial")
+            with closing(sqlite3.connect(database, timeout=60)) as source, closing(sqlite3.connect(partial)) as target:
+                source.backup(target)  # includes what still stands in the write-ahead log, which a file copy would miss
+            shutil.move(partial, copy)
