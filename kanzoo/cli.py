@@ -118,11 +118,11 @@ def _run(
     if print_config:
         typer.echo("---\n".join(cell.to_yaml() for cell in cells), nl=False)
         return
-    from kanzoo.tracking import Tracker, default_uri
+    from kanzoo.tracking import default_uri
 
     uri = tracking_uri or default_uri()
     if dry_run:
-        terminal.dry_run(cells, Tracker(uri), data_dir)
+        terminal.dry_run(cells, uri, data_dir)
         return
     raise typer.Exit(_execute(name, cells, uri, experiment or name, data_dir, jobs, accelerator))
 

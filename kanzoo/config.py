@@ -46,11 +46,15 @@ class _Head:
 
 @dataclass
 class ModelConfig:
-    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN)."""
+    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN).
+
+    `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
+    """
 
     name: Literal["kan", "baseline"] = "kan"
     squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
     residual: Literal["silu", "identity", "none"] = "silu"
+    width: Annotated[float, Gt(0)] = 1.0
 
 
 @dataclass
@@ -115,7 +119,7 @@ class Cell:
 
     def to_yaml(self) -> str:
         """Return the resolved config as YAML; `kanzoo run FILE.yaml` repeats the cell."""
-        return yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True)
+        return str(yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True))
 
 
 @dataclass(frozen=True)
@@ -262,7 +266,7 @@ def _split(value: str) -> list[str]:
     return [*parts, value[start:]]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML without aliases (a short file could unfold to gigabytes) and without repeated keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -271,7 +275,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        seen = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in seen:
             if not isinstance(key, str) or seen.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} must be text and stand once", node.start_mark)
@@ -339,7 +343,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     model = _validated(ModelConfig, content.get("model", {}), "model.")
     is_kan = model["name"] == "kan"
     if not is_kan:
-        model = {"name": model["name"]}
+        model = {"name": model["name"], "width": model["width"]}
     trainer = _validated(TrainerConfig, content.get("trainer", {}), "trainer.")
     task = _plugin_section("task", content.get("task", {}))
     basis = _plugin_section("basis", content.get("basis", {})) if is_kan else {}
@@ -379,12 +383,12 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
 
 
 def _model_label(model: Section, basis: Section, task: Section, trainer: dict[str, Any]) -> str:
+    extra = {item.name: model[item.name] for item in dataclasses.fields(ModelConfig) if item.name in model and model[item.name] != item.default}
     if not basis:
-        return _label("cnn" if task.get("network") == "conv" else "mlp", trainer)
+        return _label("cnn" if task.get("network") == "conv" else "mlp", {"width": extra["width"]} | trainer if "width" in extra else trainer)
     found = cell_schema("basis", basis["name"])
-    extra = {key: value for key, value in basis.items() if key != "name" and _plain(value) != _plain(found[key].default)}
-    extra |= {item.name: model[item.name] for item in dataclasses.fields(ModelConfig) if model[item.name] != item.default}
-    return _label(basis["name"], extra | trainer)
+    own = {key: value for key, value in basis.items() if key != "name" and _plain(value) != _plain(found[key].default)}
+    return _label(basis["name"], own | extra | trainer)
 
 
 def _given(overrides: Sequence[str], section: str) -> Iterator[tuple[str, str]]:

@@ -60,11 +60,12 @@ def build(cell: Cell, data_dir: Path | None = None) -> Task:
 
 def _layers(cell: Cell, generator: Generator) -> Layers:
     if not cell.basis:
-        return PlainLayers(generator=generator)
+        return PlainLayers(width=cell.model["width"], generator=generator)
     basis_class = find("basis", cell.basis["name"]).load()
     basis: BasisFactory = partial(basis_class, **{key: value for key, value in cell.basis.items() if key != "name"})
     basis(*([1] * _sizes(basis_class)))  # refuses arguments that only its code can judge, before any data are read
-    return KANLayers(basis, squash=cell.model["squash"], residual=cell.model["residual"], generator=generator)
+    options = {key: value for key, value in cell.model.items() if key != "name"}
+    return KANLayers(basis, **options, generator=generator)
 
 
 def _sizes(basis_class: type) -> int:
@@ -174,21 +175,19 @@ def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Reco
         peak = memory.stop()
         metrics = {name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()}
     score = metrics[f"test/{task.score}"]
-    measured = {"train_time_s": clock.train_time, "step_time_ms": clock.step_time_ms, "peak_memory_mb": peak}
-    recorder.log(metrics | measured | {"score": score})
+    row = replace(row, score=score, train_time_s=clock.train_time, step_time_ms=clock.step_time_ms, peak_memory_mb=peak)
+    recorder.log(metrics | {name: getattr(row, name) for name in ("score", "train_time_s", "step_time_ms", "peak_memory_mb")})
     if score != score:
         raise FloatingPointError(f"test {task.score} is NaN")
     recorder.artifact("weights.safetensors", save({name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()}))
     return replace(
         row,
         status="FINISHED",
-        score=score,
         num_parameters=sum(counts.values()),
         num_coefficients=counts.get("coefficients", 0),
         epochs=clock.epochs,
         hardware=hardware.fingerprint(facts),
         threads=torch.get_num_threads(),
-        **measured,
     )
 
 

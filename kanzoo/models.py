@@ -1,6 +1,7 @@
 """Stacks of layers: KAN and ConvKAN, and the baselines MLP and CNN of the same shapes. Needs torch alone."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -27,12 +28,13 @@ class DenseNet(nn.Sequential):
 
     Args:
         layers: the factory.
-        widths: `[in, hidden…, out]`.
+        widths: `[in, hidden…, out]`; the factory may scale the hidden ones.
     """
 
     def __init__(self, layers: Layers, widths: Sequence[int]) -> None:
-        self.widths = _check_widths(widths, "widths", 2)
-        pairs = zip(self.widths, self.widths[1:], strict=False)
+        first, *hidden, last = _check_widths(widths, "widths", 2)
+        self.widths = (first, *map(layers.scaled, hidden), last)
+        pairs = pairwise(self.widths)
         super().__init__(*(layers.linear(fan_in, fan_out, first=index == 0) for index, (fan_in, fan_out) in enumerate(pairs)))
 
     def update_grid(self, x: Tensor) -> None:
@@ -62,18 +64,19 @@ class ConvNet(nn.Sequential):
         *,
         kernel_size: int = 3,
     ) -> None:
-        all_channels = (in_channels, *_check_widths(channels, "channels", 1))
+        all_channels = (in_channels, *map(layers.scaled, _check_widths(channels, "channels", 1)))
         height, width = image_size
         parts: list[nn.Module] = []
-        for index, (fan_in, fan_out) in enumerate(zip(all_channels, all_channels[1:], strict=False)):
+        for index, (fan_in, fan_out) in enumerate(pairwise(all_channels)):
             parts.append(layers.conv2d(fan_in, fan_out, kernel_size, padding=kernel_size // 2, first=index == 0))
             parts += [nn.BatchNorm2d(fan_out), nn.MaxPool2d(2)]
             height, width = height // 2, width // 2
         if min(height, width) < 1:
             raise ValueError(f"channels must be at most log2 of the image size {image_size}, got {list(channels)}")
         parts.append(nn.Flatten())
-        dense = (all_channels[-1] * height * width, *_check_widths(widths, "widths", 1))
-        parts += [layers.linear(fan_in, fan_out) for fan_in, fan_out in zip(dense, dense[1:], strict=False)]
+        *hidden, last = _check_widths(widths, "widths", 1)
+        dense = (all_channels[-1] * height * width, *map(layers.scaled, hidden), last)
+        parts += [layers.linear(fan_in, fan_out) for fan_in, fan_out in pairwise(dense)]
         super().__init__(*parts)
 
     def update_grid(self, x: Tensor) -> None:
@@ -185,12 +188,13 @@ def update_grid(model: nn.Module, x: Tensor) -> int:
         if isinstance(layer, KANLinear | KANConv2d) and layer.expansion is not None and isinstance(layer.expansion.basis, AdaptiveBasis)
     ]
     hooks = [layer.register_forward_pre_hook(lambda module, inputs: module.update_grid(inputs[0])) for layer in layers]
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # a part may be frozen in evaluation mode
     try:
         model.eval()
         model(x)
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
         for hook in hooks:
             hook.remove()
     return len(layers)

@@ -36,7 +36,7 @@ def write(rows: Sequence[Row], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = latest(rows)
     write_csv(rows, folder / "results.csv")
-    (folder / "README.md").write_text(render_markdown(rows), encoding="utf-8")
+    (folder / "README.md").write_text(f"# Leaderboard\n\n{render_markdown(rows)}", encoding="utf-8")
     (folder / "index.html").write_text(render_html(rows), encoding="utf-8")
 
 

@@ -99,7 +99,8 @@ def arguments_of(cls: type, name: str) -> dict[str, Argument]:
     found = {}
     for parameter in list(inspect.signature(cls.__init__, eval_str=True).parameters.values())[1:]:  # type: ignore[misc]
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise InvalidInput(f"{name} takes {parameter}, which cannot be checked", "Write every argument out: keyword-only, typed, with a default.")
+            hint = "Write every argument out: keyword-only, typed, with a default."
+            raise InvalidInput(f"{name} takes {parameter}, which cannot be checked", hint)
         if parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.default is parameter.empty or parameter.annotation is parameter.empty:
                 raise InvalidInput(f"argument {parameter.name!r} of {name} must have a type and a default")

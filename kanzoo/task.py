@@ -107,14 +107,14 @@ class Task(LightningModule, ABC):
         """Return the batches of a stage, shuffled by `generator`; a full batch is not copied."""
         size = self.optimization.batch_size
         if size == 0 or size >= len(stage):
-            return DataLoader([stage.tensors], batch_size=None)  # type: ignore[arg-type]
+            return DataLoader([stage.tensors], batch_size=None, generator=generator)  # type: ignore[arg-type]
         sampler = BatchSampler(RandomSampler(stage, generator=generator), size, drop_last=False)
-        return DataLoader(stage, sampler=sampler, batch_size=None)  # a list of indices at once: one gather, no collation
+        return DataLoader(stage, sampler=sampler, batch_size=None, generator=generator)  # a list of indices at once: one gather, no collation
 
     def evaluation_loader(self, dataset: TensorDataset) -> DataLoader[Batch]:
         """Return a data set in order, in large batches."""
         sampler = BatchSampler(SequentialSampler(dataset), EVALUATION_BATCH, drop_last=False)
-        return DataLoader(dataset, sampler=sampler, batch_size=None)
+        return DataLoader(dataset, sampler=sampler, batch_size=None, generator=Generator())  # without one it draws from the global state
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the network."""
@@ -135,11 +135,7 @@ class Task(LightningModule, ABC):
         self.test_metrics.update(prediction, target)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Keep the loss for the epoch's mean; stop at the first one that is not finite.
-
-        Raises:
-            FloatingPointError: the loss is NaN or infinite.
-        """
+        """Keep the loss for the epoch's mean."""
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         self._losses.append(loss.detach())
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -20,6 +21,7 @@ from kanzoo import config, registry
 from kanzoo.config import Cell
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.leaderboard import format_score, overall, rank, summarise
+from kanzoo.place import Progress as Share
 from kanzoo.record import Row
 
 console = Console(width=None if sys.stdout.isatty() else 120)
@@ -98,15 +100,14 @@ def check(names: Sequence[str]) -> bool:
     return good
 
 
-def dry_run(cells: Sequence[Cell], tracker: "object", data_dir: Path | None) -> None:
+def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
     """Print the cells, the size of each network, and which are finished; nothing is run."""
     from kanzoo.benchmark import pending
     from kanzoo.experiment import build
     from kanzoo.models import num_parameters
     from kanzoo.tracking import Tracker
 
-    assert isinstance(tracker, Tracker)
-    todo = {cell.config_hash for cell in pending(cells, tracker)[0]}
+    todo = {cell.config_hash for cell in pending(cells, Tracker(uri))[0]}
     sizes: dict[str, str] = {}
     table = _table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
     for cell in cells:
@@ -197,7 +198,7 @@ class LaunchView:
 
 
 @contextmanager
-def one_run(cell: Cell) -> Iterator["object"]:
+def one_run(cell: Cell) -> Iterator[Share]:
     """Show the progress of one experiment; yields the function that is told the share done."""
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(f"{cell.task_label} {cell.model_label} seed={cell.seed}".replace("[", r"\["), total=1.0)
@@ -243,17 +244,11 @@ def _show_run(run_id: str, tracking_uri: str | None) -> None:
 
 
 def _table(*columns: str, title: str | Text | None = None) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else _box())
+    table = Table(title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else SIMPLE_HEAD)
     for column in columns:
         right = column in ("rank", "seed", "seeds", "parameters", "training", "a step", "peak memory", "seconds", "mean rank", "tasks")
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     return table
-
-
-def _box() -> "object":
-    from rich.box import SIMPLE_HEAD
-
-    return SIMPLE_HEAD
 
 
 def _status(row: Row) -> Text:

@@ -368,7 +368,7 @@ def _copy_other_schema(database: Path) -> None:
             return
     from mlflow.store.db.utils import _get_latest_schema_revision  # no public name; a missing one must not be passed over
 
-    if found and found[0] != _get_latest_schema_revision():
+    if found and found[0] != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
         copy = database.with_name(f"{database.stem}.{found[0]}{database.suffix}")
         if not copy.exists():
             partial = copy.with_suffix(".partial")

@@ -20,6 +20,7 @@ class Chebyshev(ColumnBasis):
     Args:
         in_features: number of inputs.
         degree: highest degree D; K = D.
+        smooth: damp the initial coefficients of degree n by $1 / n^2$; without it a network starts as noise.
 
     Reference:
         SS et al., Chebyshev polynomial-based Kolmogorov-Arnold networks, arXiv:2405.07200.
@@ -34,8 +35,9 @@ class Chebyshev(ColumnBasis):
     reference = "arXiv:2405.07200"
 
     @checked
-    def __init__(self, in_features: int, *, degree: Annotated[int, Ge(1)] = 8) -> None:
+    def __init__(self, in_features: int, *, degree: Annotated[int, Ge(1)] = 8, smooth: bool = True) -> None:
         super().__init__(in_features, num_basis=degree, domain=(-1.0, 1.0))
+        self.smooth = smooth
 
     def columns(self, x: Tensor) -> list[Tensor]:
         r"""Return $T_1, \dots, T_D$, each of the shape of `x`."""
@@ -45,3 +47,7 @@ class Chebyshev(ColumnBasis):
             twice = 2 * columns[degree // 2 - 1]
             columns.append(torch.addcmul(below[degree % 2], twice, columns[(degree + 1) // 2 - 1]))
         return columns
+
+    def initial_scale(self) -> Tensor:
+        """Damp degree n by 1 / n² when smooth, shape `(K,)`."""
+        return torch.arange(1.0, self.num_basis + 1).pow(-2 if self.smooth else 0)

@@ -81,7 +81,8 @@ def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
     r"""Return coefficients in a new basis whose edge functions are nearest to the old ones on samples, in least squares.
 
     For each feature i it minimises $\sum_n |\sum_k c'_k\,\phi'_k(x_{ni}) - \sum_k c_k\,\phi_k(x_{ni})|^2$ by singular values in
-    float64 (LAPACK gelsd), so fewer samples than functions, repeated samples and constant features have the smallest solution.
+    float64 (LAPACK gelsd). Where samples leave c' open (fewer samples than functions, repeated samples, constant features) it is the
+    solution nearest to c, or the smallest where K' differs from K: a grid that does not move keeps its function off the samples too.
 
     Args:
         old: old basis on the samples, `(N, features, K)`.
@@ -93,27 +94,35 @@ def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
     """
     a = new.detach().double().cpu().transpose(0, 1)  # (features, N, K')
     target = old.detach().double().cpu().transpose(0, 1) @ coeff.detach().double().cpu().permute(1, 2, 0)  # (features, N, rows)
-    solution: Tensor = torch.linalg.lstsq(a, target, rcond=1e-10, driver="gelsd").solution  # (features, K', rows)
-    return solution.permute(2, 0, 1).to(coeff)
+    start = coeff.detach().double().cpu().permute(1, 2, 0)  # (features, K, rows)
+    start = start if a.shape[-1] == start.shape[1] else start.new_zeros(len(a), a.shape[-1], len(coeff))
+    step: Tensor = torch.linalg.lstsq(a, target - a @ start, rcond=1e-10, driver="gelsd").solution  # (features, K', rows)
+    return (start + step).permute(2, 0, 1).to(coeff)
 
 
 @torch.no_grad()
 def residual_std(kind: Residual, domain: tuple[float, float], fan_in: int, variance: float) -> float:
     """Return the standard deviation of residual weights that gives the output variance for inputs uniform on the domain."""
-    power = residual_branch(kind, torch.linspace(*domain, _SAMPLES)).square().mean()
+    power = residual_branch(kind, _midpoints(domain, _SAMPLES)).square().mean()
     return float((variance / (fan_in * power)).sqrt())
 
 
 @torch.no_grad()
 def edge_mean_square(basis: EdgeBasis) -> Tensor:
     """Return E[ψ²] of each edge over the domain, shape `(out, in)`."""
-    grid = torch.linspace(*basis.domain, 65)
+    grid = _midpoints(basis.domain, 65)
     return torch.stack([basis(point.expand(basis.in_features)).square() for point in grid]).mean(0)
+
+
+def _midpoints(domain: tuple[float, float], count: int) -> Tensor:
+    """Return the middles of equal cells: unlike points that include the ends, they take the mean of a function that peaks there."""
+    low, high = domain
+    return low + (high - low) / count * (torch.arange(count) + 0.5)
 
 
 def _mean_square(basis: Basis, domain: tuple[float, float]) -> Tensor:
     """Return E[φ_k²] over the domain, averaged over the features, shape `(K,)`."""
-    grid = torch.linspace(*domain, _SAMPLES)
+    grid = _midpoints(domain, _SAMPLES)
     total = torch.zeros(basis.num_basis)
     for piece in torch.split(grid, 16):  # a wide layer need not hold all samples at once
         total += basis.features(piece[:, None].expand(-1, basis.in_features)).square().mean(-1).sum(0)

@@ -14,7 +14,17 @@ from kanzoo.layers.squash import Squash
 
 
 class Layers(ABC):
-    """Makes the layers of a network. A layer bends its inputs first and mixes them then, so that layers stack by themselves."""
+    """Makes the layers of a network. A layer bends its inputs first and mixes them then, so that layers stack by themselves.
+
+    Attributes:
+        width: factor on the hidden widths that a task asks for: a baseline of another size on the same task.
+    """
+
+    width: float = 1.0
+
+    def scaled(self, width: int) -> int:
+        """Return a hidden width, or number of channels, times the factor: 1 at least."""
+        return max(1, round(self.width * width))
 
     @abstractmethod
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
@@ -34,19 +44,24 @@ class KANLayers(Layers):
         basis: a class, or a partial of one.
         squash: as in `KANLinear`.
         residual: as in `KANLinear`.
+        width: factor on hidden widths.
         generator: source of the initial coefficients of all layers.
     """
 
     def __init__(
-        self, basis: BasisFactory, *, squash: Squash = "tanh", residual: Residual = "silu", generator: Generator | None = None
+        self,
+        basis: BasisFactory,
+        *,
+        squash: Squash = "tanh",
+        residual: Residual = "silu",
+        width: float = 1.0,
+        generator: Generator | None = None,
     ) -> None:
-        self.basis, self.squash, self.residual, self.generator = basis, squash, residual, generator
+        self.basis, self.squash, self.residual, self.width, self.generator = basis, squash, residual, width, generator
 
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
         """Return a `KANLinear`."""
-        return KANLinear(
-            in_features, out_features, self.basis, squash=self.squash, residual=self.residual, generator=self.generator
-        )
+        return KANLinear(in_features, out_features, self.basis, squash=self.squash, residual=self.residual, generator=self.generator)
 
     def conv2d(
         self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
@@ -70,11 +85,12 @@ class PlainLayers(Layers):
 
     Args:
         activation: class of the activation; none stands before a first layer.
+        width: factor on hidden widths.
         generator: source of the initial weights of all layers.
     """
 
-    def __init__(self, *, activation: Callable[[], nn.Module] = nn.SiLU, generator: Generator | None = None) -> None:
-        self.activation, self.generator = activation, generator
+    def __init__(self, *, activation: Callable[[], nn.Module] = nn.SiLU, width: float = 1.0, generator: Generator | None = None) -> None:
+        self.activation, self.width, self.generator = activation, width, generator
 
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
         """Return an activation and an `nn.Linear`."""

@@ -7,7 +7,7 @@ from kanzoo_bases.chebyshev import Chebyshev
 from numpy.polynomial import chebyshev
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("degree", [1, 2, 8])
 def test_equals_numpy(degree, dtype, tolerance):
     x = torch.linspace(-1, 1, 1001, dtype=dtype).unsqueeze(-1)

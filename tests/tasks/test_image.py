@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import os
 import random
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kanzoo_tasks.data import image
 from kanzoo_tasks.data.sources import image_sources
 from kanzoo_tasks.image import Image
 from pytorch_lightning import Trainer
+from torchvision import datasets
 
 from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
@@ -121,11 +123,14 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in image._SIZES:
         count = 5010 if "train" in name else 10
         numbers = np.random.default_rng(count).integers(0, 10, count * (784 if "images" in name else 1), dtype=np.uint8)
-        contents[name] = bytes(16 if "images" in name else 8) + numbers.tobytes()
+        header = struct.pack(">IIII", 2051, count, 28, 28) if "images" in name else struct.pack(">II", 2049, count)
+        contents[name] = header + numbers.tobytes()
         (mirror / f"{name}.gz").write_bytes(gzip.compress(contents[name], 1))
     monkeypatch.setattr(image, "_SIZES", {name: len(content) for name, content in contents.items()})
     monkeypatch.setattr(image, "_SHA256", {"mnist": tuple(hashlib.sha256(content).hexdigest() for content in contents.values())})
-    monkeypatch.setattr(image, "_MIRRORS", {"mnist": f"{mirror.as_uri()}/"})
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{mirror.as_uri()}/"])
+    md5 = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in mirror.iterdir()}
+    monkeypatch.setattr(datasets.MNIST, "resources", [(f"{name}.gz", md5[f"{name}.gz"]) for name in contents])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
@@ -153,7 +158,7 @@ def test_a_failing_download_says_what_to_do(tiny: Path, harm: str) -> None:
         path.write_bytes(packed[:20])
     elif harm == "other":
         path.write_bytes(gzip.compress(b"<html>sign in</html>"))
-    with pytest.raises(InvalidInput, match=r"task\.dataset 'mnist' must be downloaded from file://") as raised:
+    with pytest.raises(InvalidInput, match=r"task\.dataset 'mnist' must be downloaded by torchvision") as raised:
         image.read("mnist", None, 0)
     assert "Set KANZOO_DATA to a folder that holds MNIST/raw/train-images-idx3-ubyte" in raised.value.hint
     path.write_bytes(packed)
