@@ -65,7 +65,7 @@ def launch(name: str, cells: Sequence[Cell], place: Place, *, jobs: int = 1, lis
     todo, skipped = pending(cells, tracker)
     outcome = Outcome(skipped=skipped)
     with tracker.claim(f"launch-{name}") as first:
-        parent = _parent(tracker, place.experiment, name, create=bool(todo))
+        parent = _parent(tracker, place.experiment, name, create=bool(todo), reopen=first)
         outcome.parent = parent.run_id if parent else None
         if not todo or parent is None:
             return outcome
@@ -94,7 +94,10 @@ def run_one(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
     tracker.sweep()
     with tracker.claim(cell.config_hash) as free:
         if not free:
-            raise InvalidInput(f"{cell.task_label} {cell.model_label} seed={cell.seed} is being run by another process", "Wait for it, or choose another seed.")
+            raise InvalidInput(
+                f"{cell.task_label} {cell.model_label} seed={cell.seed} is being run by another process",
+                "Wait for it, or choose another seed.",
+            )
         done = tracker.finished_row(cell.config_hash)
         if done is not None:
             return done
@@ -103,16 +106,17 @@ def run_one(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
         return experiment.run(cell, place, progress)
 
 
-def _parent(tracker: Tracker, experiment: str, name: str, *, create: bool) -> Recorder | None:
+def _parent(tracker: Tracker, experiment: str, name: str, *, create: bool, reopen: bool) -> Recorder | None:
     """Return the parent run of a benchmark: a relaunch goes on under the one that is there."""
-    found = tracker.parents(experiment, name)
-    if found:
-        if create:
-            tracker.client.update_run(found[0], status="RUNNING")
-        return Recorder(tracker.client, found[0])
-    if not create:
-        return None
-    return tracker.start(experiment, name, key=f"launch-{name}", kind="benchmark", tags={"kanzoo.benchmark": name})
+    with tracker.lock(f"parent-{name}"):  # two launchers at once share one parent run
+        found = tracker.parents(experiment, name)
+        if found:
+            if create and reopen:
+                tracker.client.update_run(found[0], status="RUNNING")
+            return Recorder(tracker.client, found[0])
+        if not create:
+            return None
+        return tracker.start(experiment, name, key=f"launch-{name}", kind="benchmark", tags={"kanzoo.benchmark": name})
 
 
 class _Pool:
@@ -149,6 +153,8 @@ class _Pool:
             raise self._errors[0]
 
     def _serve(self) -> None:
+        # Ctrl+C is the launcher's: a worker inherits this mask from its very start, before it could set a handler of its own.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         worker = self._new_worker()
         try:
             while not self._stop.is_set():
@@ -191,8 +197,7 @@ class _Pool:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl+C to the launcher, and end at once when the launcher dies, so that the locks are freed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End at once when the launcher dies, so that the locks are freed."""
     launcher = multiprocessing.parent_process()
     assert launcher is not None
 

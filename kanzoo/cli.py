@@ -47,10 +47,14 @@ def _complete_override(incomplete: str) -> list[str]:
 
 
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="key=value, or key=a,b for every combination.", autocompletion=_complete_override, show_default=False)
+    list[str] | None,
+    typer.Argument(help="key=value, or key=a,b for every combination.", autocompletion=_complete_override, show_default=False),
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data sets lie.  [env: KANZOO_DATA]", show_default=False)]
-Uri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow store.  [env: MLFLOW_TRACKING_URI; default: runs/mlflow.db]", show_default=False)]
+Uri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow store.  [env: MLFLOW_TRACKING_URI; default: runs/mlflow.db]", show_default=False),
+]
 Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; by default the config's name.", show_default=False)]
 Jobs = Annotated[int, typer.Option(min=0, help="Cells at a time; 0: as many as fit the cores, 4 at most.")]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
@@ -149,7 +153,9 @@ def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir
         everything = tracker.rows(experiment)
         publish.publish(tracker, experiment, outcome.parent, everything)
     terminal.ranking([row for row in tracker.rows() if row.config_hash in hashes])
-    terminal.say(f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {len(outcome.failed)} failed. Records: {tracker.uri}")
+    terminal.say(
+        f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {len(outcome.failed)} failed. Records: {tracker.uri}"
+    )
     terminal.say("Browse them: kanzoo ui (MLflow), or kanzoo leaderboard (CSV, markdown and one HTML page).")
     return 1 if outcome.failed else 0
 
@@ -179,7 +185,9 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A basis, a task, a config, or the id of a run.", autocompletion=_complete_basis)], *, tracking_uri: Uri = None
+    name: Annotated[str, typer.Argument(help="A basis, a task, a config, or the id of a run.", autocompletion=_complete_basis)],
+    *,
+    tracking_uri: Uri = None,
 ) -> None:
     """Show a basis or task (formula, arguments, reference), a config, or a recorded run."""
     from kanzoo import terminal
@@ -209,23 +217,37 @@ def check(
 def leaderboard(
     *,
     experiment: Annotated[list[str] | None, typer.Option(help="MLflow experiments to read; all by default.", show_default=False)] = None,
+    results: Annotated[list[Path] | None, typer.Option(help="Read CSV files of raw rows, not MLflow.", show_default=False)] = None,
     out: Annotated[Path, typer.Option(help="Folder for results.csv, README.md and index.html.")] = Path("runs/leaderboard"),
-    results: Annotated[list[Path] | None, typer.Option(help="Further CSV files of raw rows to merge.", show_default=False)] = None,
+    excerpt: Annotated[
+        Path | None,
+        typer.Option(
+            help="Markdown file whose part between <!-- leaderboard --> and <!-- /leaderboard --> is replaced.", show_default=False
+        ),
+    ] = None,
     tracking_uri: Uri = None,
 ) -> None:
     """Rank what is recorded: print it, and write raw rows as CSV, a markdown table and one HTML page."""
     from kanzoo import publish, terminal
-    from kanzoo.leaderboard import read_csv
-    from kanzoo.tracking import Tracker
 
-    tracker = Tracker(tracking_uri)
-    rows = [row for name in experiment or [None] for row in tracker.rows(name)]  # type: ignore[list-item]
-    rows += [row for path in results or [] for row in read_csv(path)]
+    if results:
+        from kanzoo.leaderboard import read_csv
+
+        rows = [row for path in results for row in read_csv(path)]
+    else:
+        from kanzoo.tracking import Tracker
+
+        tracker = Tracker(tracking_uri)
+        rows = [row for name in experiment or [None] for row in tracker.rows(name)]
     if not rows:
-        raise InvalidInput(f"no finished run in {tracker.uri}", "Run one first, for example: kanzoo bench quick")
-    publish.write(rows, out)
+        raise InvalidInput(
+            f"the leaderboard needs a run that ended, got none in {results or tracker.uri}", "For example: kanzoo bench quick"
+        )
+    publish.write(rows, out, raw=not results)
     terminal.ranking(rows)
-    terminal.say(f"Written: {out / 'results.csv'}, {out / 'README.md'}, {out / 'index.html'}")
+    terminal.say(f"Written into {out}: {'' if results else 'results.csv, '}README.md, index.html")
+    if excerpt is not None:
+        publish.write_excerpt(rows, excerpt)
 
 
 @app.command()
@@ -243,7 +265,20 @@ def ui(
     for name in tracker.experiments():
         terminal.say(f"  {name}: http://127.0.0.1:{port}/{tracker.view_url(name, 'Ranking')}")
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracker.uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        tracker.uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     if tracker.artifact_location:
         command += ["--default-artifact-root", tracker.artifact_location]
     os.execve(sys.executable, command, environment)

@@ -383,9 +383,13 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
 
 
 def _model_label(model: Section, basis: Section, task: Section, trainer: dict[str, Any]) -> str:
-    extra = {item.name: model[item.name] for item in dataclasses.fields(ModelConfig) if item.name in model and model[item.name] != item.default}
+    extra = {
+        item.name: model[item.name] for item in dataclasses.fields(ModelConfig) if item.name in model and model[item.name] != item.default
+    }
     if not basis:
-        return _label("cnn" if task.get("network") == "conv" else "mlp", {"width": extra["width"]} | trainer if "width" in extra else trainer)
+        return _label(
+            "cnn" if task.get("network") == "conv" else "mlp", {"width": extra["width"]} | trainer if "width" in extra else trainer
+        )
     found = cell_schema("basis", basis["name"])
     own = {key: value for key, value in basis.items() if key != "name" and _plain(value) != _plain(found[key].default)}
     return _label(basis["name"], own | extra | trainer)
@@ -455,7 +459,9 @@ def _check_section(schema: type, content: Mapping[str, Any], prefix: str) -> Sec
             structured = OmegaConf.merge(structured, {key: value})
         except OmegaConfBaseException as error:
             kind = getattr(rules[key].plain_type, "__name__", str(rules[key].plain_type))
-            expected = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}.get(kind, str(rules[key].plain_type))
+            expected = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}.get(
+                kind, str(rules[key].plain_type)
+            )
             broken = rules[key].violation(value) if kind == "Literal" else None
             raise InvalidInput(f"{prefix}{key} {broken or f'must be {expected}, got {value!r}'}") from error
     values: Section = OmegaConf.to_container(structured)  # type: ignore[assignment]

@@ -30,6 +30,6 @@ def suggest(name: str, known: Iterable[str], noun: str) -> str:
         "Did you mean 'chebyshev'? Installed: bspline, chebyshev"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name[:100], names, n=1)
     listing = f"{noun}: {', '.join(names) or 'none'}"
     return f"Did you mean {near[0]!r}? {listing}" if near else listing

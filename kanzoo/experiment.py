@@ -1,6 +1,7 @@
 """One experiment: a resolved cell is built, fitted, tested and recorded."""
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from safetensors.torch import load, save
 from torch import Generator
 
@@ -87,11 +89,9 @@ def run(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
         broken = None
     except InvalidInput:
         raise
-    except Exception as error:  # a plug-in's own fault: recorded
+    except (Exception, SystemExit) as error:  # a plug-in's own fault: recorded
         broken = error
-    recorder = tracker.start(
-        place.experiment, f"{cell.task_label} {cell.model_label} seed={cell.seed}", key=cell.config_hash, kind="cell", tags=cell_tags(cell), parent=place.parent
-    )
+    recorder = _start(tracker, cell, place)
     row = _first_row(cell, place, recorder.run_id)
     with recorder:
         recorder.row(row)
@@ -101,15 +101,20 @@ def run(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
             if broken is not None:
                 raise broken
             row = _fit_and_test(cell, place, task, row, recorder, progress)
-        except KeyboardInterrupt:
-            recorder.row(replace(row, status="KILLED", reason="interrupted"))
-            raise
-        except Exception as error:  # whatever a plug-in or the machine does, the others go on
+        except BaseException as error:  # whatever a plug-in or the machine does, the others go on
+            if _interrupted(error):
+                recorder.row(replace(row, status="KILLED", reason="interrupted"))
+                raise KeyboardInterrupt from error
             row = replace(row, status="FAILED", reason=_reason(error))
             recorder.failure(error)
         recorder.row(row)
         recorder.close(row.status)
     return row
+
+
+def _start(tracker: Tracker, cell: Cell, place: Place) -> Recorder:
+    name = f"{cell.model_label} seed={cell.seed} on {cell.task_label}"
+    return tracker.start(place.experiment, name, key=cell.config_hash, kind="cell", tags=cell_tags(cell), parent=place.parent)
 
 
 def record_failure(cell: Cell, place: Place, reason: str) -> Row:
@@ -118,9 +123,7 @@ def record_failure(cell: Cell, place: Place, reason: str) -> Row:
     dead = tracker.fail_running(cell.config_hash, reason)
     if dead is not None:
         return dead
-    recorder = tracker.start(
-        place.experiment, f"{cell.task_label} {cell.model_label} seed={cell.seed}", key=cell.config_hash, kind="cell", tags=cell_tags(cell), parent=place.parent
-    )
+    recorder = _start(tracker, cell, place)
     row = replace(_first_row(cell, place, recorder.run_id), status="FAILED", reason=reason)
     recorder.row(row)
     recorder.artifact("config.yaml", cell.to_yaml())
@@ -173,13 +176,17 @@ def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Reco
             trainer = _trainer(cell, place, recorder, [clock, _GridUpdates(cell.trainer, task)])
             trainer.fit(task, task.train_loader(stage, generator), task.evaluation_loader(task.data.validation))
         peak = memory.stop()
-        metrics = {name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()}
+        metrics = {
+            name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()
+        }
     score = metrics[f"test/{task.score}"]
     row = replace(row, score=score, train_time_s=clock.train_time, step_time_ms=clock.step_time_ms, peak_memory_mb=peak)
     recorder.log(metrics | {name: getattr(row, name) for name in ("score", "train_time_s", "step_time_ms", "peak_memory_mb")})
-    if score != score:
-        raise FloatingPointError(f"test {task.score} is NaN")
-    recorder.artifact("weights.safetensors", save({name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()}))
+    if not math.isfinite(score):
+        raise FloatingPointError(f"test {task.score} is {score}")
+    recorder.artifact(
+        "weights.safetensors", save({name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()})
+    )
     return replace(
         row,
         status="FINISHED",
@@ -246,6 +253,13 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in content.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Return whether a person or the system stopped the run: Lightning makes `SystemExit(1)` of Ctrl+C, and one of its own of SIGTERM."""
+    return isinstance(error, KeyboardInterrupt | SIGTERMException) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
 
 
 def _reason(error: BaseException) -> str:

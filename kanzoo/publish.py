@@ -3,41 +3,64 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import latest, rank, render_html, render_markdown, summarise, write_csv
 from kanzoo.record import Row
-from kanzoo.tracking import Recorder, Tracker
+from kanzoo.tracking import EXPERIMENT_TAG, RUN_TAG, Recorder, Tracker
 
-#: Columns of the saved view, as MLflow's UI names them.
-_COLUMNS = [
-    "tags.`kanzoo.task`",
-    "tags.`kanzoo.model`",
-    "params.`seed`",
-    "metrics.`score`",
-    "metrics.`num_parameters`",
-    "metrics.`train_time_s`",
-    "metrics.`step_time_ms`",
-    "metrics.`peak_memory_mb`",
-    "tags.`kanzoo.reason`",
-]
-_SUMMARY_COLUMNS = [
-    "tags.`kanzoo.task`",
-    "tags.`kanzoo.model`",
-    "metrics.`score`",
-    "metrics.`score_low`",
-    "metrics.`score_high`",
-    "metrics.`n`",
-    "metrics.`num_parameters`",
-    "metrics.`train_time_s`",
-]
+#: Models a task in an excerpt.
+_EXCERPT = 4
+
+#: Columns of the saved views with their widths, as MLflow's UI names them.
+_COLUMNS = {
+    "attributes.`Run Name`": 290,
+    "metrics.`score`": 120,
+    "metrics.`num_parameters`": 130,
+    "metrics.`train_time_s`": 120,
+    "metrics.`step_time_ms`": 120,
+    "metrics.`peak_memory_mb`": 140,
+    "params.`seed`": 60,
+    "tags.`kanzoo.model`": 180,
+    "tags.`kanzoo.task`": 220,
+    "tags.`kanzoo.reason`": 300,
+}
+_SUMMARY_COLUMNS = {
+    "attributes.`Run Name`": 290,
+    "metrics.`rank`": 70,
+    "metrics.`score`": 120,
+    "metrics.`score_low`": 120,
+    "metrics.`score_high`": 120,
+    "metrics.`n`": 50,
+    "metrics.`num_parameters`": 130,
+    "metrics.`train_time_s`": 120,
+    "tags.`kanzoo.model`": 180,
+    "tags.`kanzoo.task`": 220,
+}
 
 
-def write(rows: Sequence[Row], folder: Path) -> None:
-    """Write `results.csv` (raw rows), `README.md` and `index.html` into a folder."""
+def write(rows: Sequence[Row], folder: Path, *, raw: bool = True) -> None:
+    """Write `README.md`, `index.html` and, when `raw`, the rows themselves as `results.csv` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = latest(rows)
-    write_csv(rows, folder / "results.csv")
+    if raw:
+        write_csv(rows, folder / "results.csv")
     (folder / "README.md").write_text(f"# Leaderboard\n\n{render_markdown(rows)}", encoding="utf-8")
     (folder / "index.html").write_text(render_html(rows), encoding="utf-8")
+
+
+def write_excerpt(rows: Sequence[Row], path: Path) -> None:
+    """Replace the part of a markdown file between the marks `<!-- leaderboard -->` and `<!-- /leaderboard -->` by the best of each task.
+
+    Raises:
+        InvalidInput: the file is missing, or holds no such marks.
+    """
+    begin, end = "<!-- leaderboard -->", "<!-- /leaderboard -->"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    head, _, rest = text.partition(begin)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise InvalidInput(f"{path} must hold the marks {begin} and {end}, got none")
+    path.write_text(f"{head}{begin}\n{render_markdown(latest(rows), limit=_EXCERPT)}\n{end}{tail}", encoding="utf-8")
 
 
 def publish(tracker: Tracker, experiment: str, parent: str | None, rows: Sequence[Row]) -> None:
@@ -48,14 +71,24 @@ def publish(tracker: Tracker, experiment: str, parent: str | None, rows: Sequenc
         recorder = Recorder(tracker.client, parent)
         recorder.artifact("leaderboard.html", render_html(rows))
         recorder.artifact("leaderboard.md", markdown)
-        recorder.tags({"mlflow.note.content": markdown})
+        recorder.tags({"mlflow.note.content": _fitting(rows, RUN_TAG)})
         _summaries(tracker, experiment, parent, rows)
-    tracker.describe(experiment, markdown, _views(rows))
+    tracker.describe(experiment, _fitting(rows, EXPERIMENT_TAG), _views(rows))
+
+
+def _fitting(rows: Sequence[Row], length: int) -> str:
+    """Return the leaderboard in markdown with as many models a task as fit into so many characters."""
+    text = ""
+    for limit in (None, 20, 10, 5, 3, 1):
+        text = render_markdown(rows, limit)
+        if len(text) <= length:
+            return text
+    return text[:length].rpartition("\n")[0]  # too many tasks: the first ones
 
 
 def _summaries(tracker: Tracker, experiment: str, parent: str, rows: Sequence[Row]) -> None:
     for ranking in rank(summarise(rows)).values():
-        for place in ranking:
+        for place in reversed(ranking):  # MLflow shows the newest first: within a task, the best
             summary = place.summary
             if not summary.n:
                 continue
@@ -72,8 +105,8 @@ def _summaries(tracker: Tracker, experiment: str, parent: str, rows: Sequence[Ro
             tracker.summarise(
                 experiment,
                 parent,
-                f"{summary.task_key}/{summary.model}",
-                f"{summary.task} {summary.model} (mean of {summary.n})",
+                f"{summary.task_key}/{summary.model_key}",
+                f"{summary.model} mean of {summary.n} on {summary.task}",
                 metrics,
                 {"kanzoo.task": summary.task, "kanzoo.model": summary.model},
             )
@@ -81,14 +114,14 @@ def _summaries(tracker: Tracker, experiment: str, parent: str, rows: Sequence[Ro
 
 def _views(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
     """Return one ranked view a task, and `Ranking`: of the only task, or of the means of all."""
-    tasks = {row.task: row for row in rows}
+    tasks = {row.task: row for row in sorted(rows, key=lambda row: row.date)}  # of two with one label, the newer
     views = {f"Runs: {task}": _view("cell", row, _COLUMNS) for task, row in tasks.items()}
     first = next(iter(tasks.values()))
     views["Ranking"] = _view("cell", first, _COLUMNS) if len(tasks) == 1 else _view("summary", None, _SUMMARY_COLUMNS)
     return views
 
 
-def _view(kind: str, row: Row | None, columns: list[str]) -> dict[str, object]:
+def _view(kind: str, row: Row | None, columns: dict[str, int]) -> dict[str, object]:
     condition = f"tags.`kanzoo.kind` = '{kind}'"
     if row is not None:
         condition += f" and tags.`kanzoo.task_key` = '{row.task_key}'"

@@ -8,9 +8,12 @@ import ast
 import functools
 import importlib.util
 import inspect
+import math
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -47,6 +50,10 @@ class Argument:
     def rules(self) -> str:
         """The rules in words, for people: `>= 1`, `length >= 1`; empty when there are none."""
         return " and ".join(_words(rule) for rule in _rules(self.annotation))
+
+    def mismatch(self, value: Any) -> str | None:
+        """Return `must be an integer, got 'two'` when `value` is not of the argument's type, else None."""
+        return None if _fits(self.annotation, value) else f"must be {_kind(self.annotation)}, got {value!r}"
 
     def violation(self, value: Any) -> str | None:
         """Return `must be >= 1, got 0` when `value` breaks a rule, else None."""
@@ -85,13 +92,18 @@ def arguments(plugin: Plugin) -> dict[str, Argument]:
     Raises:
         InvalidInput: the plug-in cannot be imported, takes `*args` or `**kwargs`, or leaves an argument untyped or without a default.
     """
+    found = arguments_in_source(plugin)
+    return arguments_of(plugin.load(), plugin.name) if found is None else found
+
+
+@functools.cache
+def arguments_in_source(plugin: Plugin) -> dict[str, Argument] | None:
+    """Return the keyword-only arguments of a plug-in's constructor from its source; None when only an import can tell them."""
     node = _constructor(plugin)
-    if node is not None:
-        try:
-            return {argument.name: argument for argument in _from_source(node)}
-        except (NameError, ValueError, TypeError, SyntaxError):
-            pass  # an annotation or default that only an import can tell
-    return arguments_of(plugin.load(), plugin.name)
+    try:
+        return {argument.name: argument for argument in _from_source(node)} if node else None
+    except (NameError, ValueError, TypeError, SyntaxError):
+        return None
 
 
 def arguments_of(cls: type, name: str) -> dict[str, Argument]:
@@ -135,11 +147,22 @@ def check_values(found: Mapping[str, Argument], values: Mapping[str, Any], prefi
 def _class(plugin: Plugin) -> ast.ClassDef | None:
     module, _, name = plugin.target.partition(":")
     try:
-        spec = importlib.util.find_spec(module)
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else None
-    except Exception:  # a parent package that raises is told by load()
+        origin = _origin(module)
+        tree = ast.parse(Path(origin).read_text(encoding="utf-8")) if origin else None
+    except Exception:  # a module that cannot be found or read is told by load()
         return None
     return next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None) if tree else None
+
+
+def _origin(module: str) -> str | None:
+    """Return the file of a module; unlike `importlib.util.find_spec` it does not import the packages around it."""
+    first, *inner = module.split(".")
+    spec = importlib.util.find_spec(first)
+    for part in inner:
+        if spec is None:
+            return None
+        spec = PathFinder.find_spec(f"{spec.name}.{part}", spec.submodule_search_locations)
+    return spec.origin if spec else None
 
 
 def _constructor(plugin: Plugin) -> ast.FunctionDef | None:
@@ -175,6 +198,51 @@ def _strip(annotation: Any) -> Any:
     if get_origin(annotation) in (list, tuple):
         return get_origin(annotation)[tuple(_strip(inner) if inner is not Ellipsis else inner for inner in get_args(annotation))]
     return annotation
+
+
+def _fits(annotation: Any, value: Any) -> bool:
+    """Return whether a value of a config is of a type; integers stand for numbers, numbers for text, lists for tuples."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _fits(inner[0], value)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(one, value) for one in inner)
+    if origin is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in inner)
+    if origin is list or (origin is tuple and inner[-1] is Ellipsis):
+        return isinstance(value, list | tuple) and all(_fits(inner[0], item) for item in value)
+    if origin is tuple:
+        return isinstance(value, list | tuple) and len(value) == len(inner) and all(map(_fits, inner, value))
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(inner[0], key) and _fits(inner[1], item) for key, item in value.items())
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if annotation is int:
+        return number and isinstance(value, int)
+    if annotation is float:
+        return number and math.isfinite(value)
+    if annotation is str:
+        return number or isinstance(value, str)
+    return value is None if annotation is types.NoneType else not isinstance(annotation, type) or isinstance(value, annotation)
+
+
+_KINDS = {int: ("an integer", "integers"), float: ("a finite number", "finite numbers"), bool: ("true or false", "true or false"), str: ("text", "texts")}
+
+
+def _kind(annotation: Any, *, plural: bool = False) -> str:
+    """Return a type in words, for people: `a list of integers`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(inner[0], plural=plural)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("null" if one is types.NoneType else _kind(one, plural=plural) for one in inner)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if origin in (list, tuple):
+        count = f" of {len(inner)} " if origin is tuple and inner[-1] is not Ellipsis else " of "
+        return f"{'lists' if plural else 'a list'}{count}{_kind(inner[0], plural=True)}"
+    if origin is dict:
+        return "mappings of keys to values" if plural else "a mapping of keys to values"
+    return _KINDS[annotation][plural] if annotation in _KINDS else str(getattr(annotation, "__name__", annotation))
 
 
 def _words(rule: BaseMetadata) -> str:
@@ -222,9 +290,10 @@ def _violation(annotation: Any, value: Any) -> str | None:
     if not all(_holds(rule, value) for rule in rules):
         return f"must be {' and '.join(_words(rule) for rule in rules)}, got {value!r}"
     inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    if get_origin(inner) is list:
-        for item in value:
-            if broken := _violation(get_args(inner)[0], item):
+    if get_origin(inner) in (list, tuple):
+        kinds = [kind for kind in get_args(inner) if kind is not Ellipsis]
+        for item, kind in zip(value, kinds if len(kinds) == len(value) else kinds[:1] * len(value), strict=True):
+            if broken := _violation(kind, item):
                 return f"{broken} in {list(value)!r}"
     if get_origin(inner) is Literal and value not in get_args(inner):
         return f"must be one of {', '.join(map(str, get_args(inner)))}, got {value!r}"

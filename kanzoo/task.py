@@ -109,7 +109,9 @@ class Task(LightningModule, ABC):
         if size == 0 or size >= len(stage):
             return DataLoader([stage.tensors], batch_size=None, generator=generator)  # type: ignore[arg-type]
         sampler = BatchSampler(RandomSampler(stage, generator=generator), size, drop_last=False)
-        return DataLoader(stage, sampler=sampler, batch_size=None, generator=generator)  # a list of indices at once: one gather, no collation
+        return DataLoader(
+            stage, sampler=sampler, batch_size=None, generator=generator
+        )  # a list of indices at once: one gather, no collation
 
     def evaluation_loader(self, dataset: TensorDataset) -> DataLoader[Batch]:
         """Return a data set in order, in large batches."""
@@ -167,7 +169,12 @@ class Task(LightningModule, ABC):
         optimizer: torch.optim.Optimizer
         if options.optimizer == "lbfgs":
             optimizer = torch.optim.LBFGS(
-                self.model.parameters(), lr=options.lr, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-12, tolerance_change=1e-14
+                self.model.parameters(),
+                lr=options.lr,
+                history_size=10,
+                line_search_fn="strong_wolfe",
+                tolerance_grad=1e-12,
+                tolerance_change=1e-14,
             )
         elif options.optimizer == "adamw":
             optimizer = torch.optim.AdamW(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)

@@ -130,7 +130,12 @@ def ranking(rows: Sequence[Row]) -> None:
             one = place.summary
             if one.n:
                 half = f" ± {format_score((one.high - one.low) / 2, one.score_name)}" if one.low == one.low else ""
-                cells = [f"{format_score(one.mean, one.score_name)}{half}", str(one.n), f"{one.num_parameters:.0f}", f"{one.train_time_s:.1f} s"]
+                cells = [
+                    f"{format_score(one.mean, one.score_name)}{half}",
+                    str(one.n),
+                    f"{one.num_parameters:.0f}",
+                    f"{one.train_time_s:.1f} s",
+                ]
             else:
                 cells = [f"FAILED: {one.reasons[0] if one.reasons else ''}"[:60], "0", "", ""]
             table.add_row(str(place.rank), Text(one.model), *[Text(cell, "" if one.n else "red") for cell in cells])
@@ -159,7 +164,13 @@ class LaunchView:
 
     def __init__(self, total: int) -> None:
         self._progress = Progress(
-            TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console
+            TextColumn("cells"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
         )
         self._task = self._progress.add_task("cells", total=total)
         self._running: dict[str, tuple[Cell, float]] = {}
@@ -193,14 +204,23 @@ class LaunchView:
             score = format_score(row.score, row.score_name) if row.status == "FINISHED" else row.reason[:50]
             table.add_row(Text(row.task), Text(row.model), str(row.seed), _status(row), Text(score), f"{row.train_time_s:.1f} s")
         for cell, since in list(self._running.values()):
-            table.add_row(Text(cell.task_label), Text(cell.model_label), str(cell.seed), Text("running", "cyan"), "", f"{time.monotonic() - since:.0f} s")
+            table.add_row(
+                Text(cell.task_label),
+                Text(cell.model_label),
+                str(cell.seed),
+                Text("running", "cyan"),
+                "",
+                f"{time.monotonic() - since:.0f} s",
+            )
         return Group(table, self._progress)
 
 
 @contextmanager
 def one_run(cell: Cell) -> Iterator[Share]:
     """Show the progress of one experiment; yields the function that is told the share done."""
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console
+    ) as bar:
         task = bar.add_task(f"{cell.task_label} {cell.model_label} seed={cell.seed}".replace("[", r"\["), total=1.0)
         yield lambda share: bar.update(task, completed=share)
 
@@ -211,7 +231,13 @@ def result(row: Row) -> None:
         console.print(Text(f"{row.status}: {row.task} {row.model} seed={row.seed}: {row.reason}", "red"), soft_wrap=True)
         return
     table = _table("task", "model", "seed", row.score_name, "parameters", "training", "a step", "peak memory")
-    values = [format_score(row.score, row.score_name), str(row.num_parameters), f"{row.train_time_s:.1f} s", f"{row.step_time_ms:.2f} ms", f"{row.peak_memory_mb:.0f} MB"]
+    values = [
+        format_score(row.score, row.score_name),
+        str(row.num_parameters),
+        f"{row.train_time_s:.1f} s",
+        f"{row.step_time_ms:.2f} ms",
+        f"{row.peak_memory_mb:.0f} MB",
+    ]
     table.add_row(Text(row.task), Text(row.model), str(row.seed), *values)
     console.print(table)
     say(f"Run {row.run_id} in experiment {row.experiment}")
@@ -223,7 +249,11 @@ def _show_plugin(plugin: registry.Plugin) -> None:
     say(textwrap.dedent(inspect.getdoc(cls) or "no documentation"))
     table = _table("argument", "type", "default", "rule", title="Arguments")
     for argument in config.cell_schema(plugin.kind, plugin.name).values():
-        kind = getattr(argument.plain_type, "__name__", str(argument.plain_type)) if isinstance(argument.plain_type, type) else str(argument.plain_type)
+        kind = (
+            getattr(argument.plain_type, "__name__", str(argument.plain_type))
+            if isinstance(argument.plain_type, type)
+            else str(argument.plain_type)
+        )
         table.add_row(Text(argument.name), Text(kind.replace("typing.", "")), Text(_short(argument.default)), Text(argument.rules))
     console.print(table)
     for name in ("resolution", "support", "reference", "score", "direction"):
@@ -244,7 +274,9 @@ def _show_run(run_id: str, tracking_uri: str | None) -> None:
 
 
 def _table(*columns: str, title: str | Text | None = None) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else SIMPLE_HEAD)
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else SIMPLE_HEAD
+    )
     for column in columns:
         right = column in ("rank", "seed", "seeds", "parameters", "training", "a step", "peak memory", "seconds", "mean rank", "tasks")
         table.add_column(column, justify="right" if right else "left", overflow="fold")

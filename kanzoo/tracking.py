@@ -23,7 +23,6 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
@@ -46,6 +45,12 @@ for _name in ("mlflow", "alembic"):  # the creation of a database is not news
 _BATCH = 200
 _ROW, _CELL, _LOCK, _HOST, _KIND = "kanzoo.row", "kanzoo.cell", "kanzoo.lock", "kanzoo.host", "kanzoo.kind"
 _PARENT = "mlflow.parentRunId"
+
+#: Lengths that MLflow 3.17 takes: of a run's tag, of an experiment's tag (which holds the description or a saved view).
+RUN_TAG, EXPERIMENT_TAG = 8_000, 20_000
+
+#: The minor version whose UI was seen to read the saved views of `shared_view`; the format is not documented.
+_VIEWS_READ_BY = "3.17."
 
 
 def default_uri() -> str:
@@ -87,18 +92,21 @@ class Tracker:
                 if database is not None:
                     with closing(sqlite3.connect(database, timeout=60)) as connection:
                         connection.execute("PRAGMA journal_mode=WAL")  # 4 times faster with 8 writers
-        except (MlflowException, OSError, sqlite3.Error) as error:
-            raise InvalidInput(f"tracking URI {self.uri!r} must be a store that opens, got {type(error).__name__}", _first_line(error)) from error
+        except Exception as error:  # MLflow lets through what SQLAlchemy, alembic and requests raise
+            raise InvalidInput(
+                f"tracking URI {self.uri!r} must be a store that opens, got {type(error).__name__}", _first_line(error)
+            ) from error
 
     # ----------------------------------------------------------------- writing
 
     def experiment_id(self, name: str) -> str:
         """Return the id of an experiment, which is created when it is missing."""
-        with FileLock(self.locks / "experiment.lock"):
+        with self.lock("experiment"):
             found = self.client.get_experiment_by_name(name)
             if found is None:
-                location = f"{self.artifact_location}/{quote(name, safe='')}" if self.artifact_location else None
-                return str(self.client.create_experiment(name, artifact_location=location))
+                location = f"{self.artifact_location}/{_folder_name(name)}" if self.artifact_location else None
+                # Without its kind, MLflow's UI opens an experiment as one of prompts and traces.
+                return str(self.client.create_experiment(name, location, {"mlflow.experimentKind": "custom_model_development"}))
             if found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
@@ -108,18 +116,24 @@ class Tracker:
         """Hold the lock of a cell or a launch while working on it; yields False when another process holds it."""
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._lock(key).acquire(timeout=0))
+                stack.enter_context(self.lock(key).acquire(timeout=0))
             except Timeout:
                 yield False
             else:
                 yield True
+
+    def lock(self, key: str) -> FileLock:
+        """Return a lock between processes; the system frees it when its holder dies."""
+        return FileLock(self.locks / f"{re.sub(r'[^A-Za-z0-9_-]', '_', key)[:100]}-{sha256(key.encode()).hexdigest()[:8]}.lock")
 
     def start(self, experiment: str, name: str, *, key: str, kind: str, tags: Mapping[str, str], parent: str | None = None) -> "Recorder":
         """Create a RUNNING run whose lock `key` the caller holds."""
         all_tags = {_LOCK: key, _HOST: socket.gethostname(), _KIND: kind, "mlflow.runName": name, **tags}
         if parent:
             all_tags[_PARENT] = parent
-        run = self.client.create_run(self.experiment_id(experiment), tags={tag: value[:5000] for tag, value in all_tags.items()}, run_name=name[:250])
+        run = self.client.create_run(
+            self.experiment_id(experiment), tags={tag: value[:RUN_TAG] for tag, value in all_tags.items()}, run_name=name[:250]
+        )
         return Recorder(self.client, run.info.run_id)
 
     def sweep(self) -> int:
@@ -130,7 +144,8 @@ class Tracker:
             if key is None or host != socket.gethostname():
                 continue
             with self.claim(key) as free:
-                if free:
+                # It may have ended well since the search: only a free lock and a state read under it tell.
+                if free and self.client.get_run(run.info.run_id).info.status == "RUNNING":
                     self.kill(run, "its process ended without a word (killed, or the machine went down)")
                     dead += 1
         return dead
@@ -205,7 +220,9 @@ class Tracker:
             raise InvalidInput(f"run {run_id} must have the artifact {name!r}, got {type(error).__name__}", _first_line(error)) from error
         recorded = run.data.tags.get(f"kanzoo.sha256.{name}")
         if recorded != sha256(path.read_bytes()).hexdigest():
-            raise InvalidInput(f"{name} of run {run_id} must have the recorded sha256 {recorded}, got another", "The file was changed: it is not loaded.")
+            raise InvalidInput(
+                f"{name} of run {run_id} must have the recorded sha256 {recorded}, got another", "The file was changed: it is not loaded."
+            )
         return path
 
     def _search(self, condition: str, experiment: str | None = None) -> list[Run]:
@@ -232,31 +249,29 @@ class Tracker:
         Args:
             experiment: its name.
             markdown: shown above its runs.
-            views: by name, each with `columns`, `filter`, `order` and `ascending`.
+            views: by name, each with `columns`, `filter`, `order` and `ascending`; not written for a UI that is not known to read them.
         """
         id_ = self.experiment_id(experiment)
-        self.client.set_experiment_tag(id_, "mlflow.note.content", markdown[:5000])
+        self.client.set_experiment_tag(id_, "mlflow.note.content", markdown[:EXPERIMENT_TAG])
+        if not mlflow.__version__.startswith(_VIEWS_READ_BY):
+            return
         for name, view in views.items():
-            key = sha256(f"{experiment}/{name}".encode()).hexdigest()[:32]
-            tag, value = shared_view(key, name, **view)
-            if len(value) <= 5000:
-                self.client.set_experiment_tag(id_, tag, value)
+            self.client.set_experiment_tag(id_, *shared_view(_view_key(experiment, name), name, **view))
 
     def summarise(self, experiment: str, parent: str, key: str, name: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write the summary run of a model on a task; the older one of the same key is replaced."""
-        for run in self._search(f"tags.`{_KIND}` = 'summary' and tags.`kanzoo.summary` = '{key}'", experiment):
-            self.client.delete_run(run.info.run_id)
-        recorder = self.start(experiment, name, key=f"summary-{key}", kind="summary", tags={"kanzoo.summary": key, **tags}, parent=parent)
-        recorder.log(metrics)
-        recorder.close("FINISHED")
+        lock = f"summary-{experiment}-{key}"
+        with self.lock(lock):
+            for run in self._search(f"tags.`{_KIND}` = 'summary' and tags.`kanzoo.summary` = '{key}'", experiment):
+                self.client.delete_run(run.info.run_id)
+            recorder = self.start(experiment, name, key=lock, kind="summary", tags={"kanzoo.summary": key, **tags}, parent=parent)
+            recorder.log(metrics)
+            recorder.close("FINISHED")
 
     def view_url(self, experiment: str, name: str) -> str:
         """Return the address, below the server's, that opens a saved view."""
-        key = sha256(f"{experiment}/{name}".encode()).hexdigest()[:32]
-        return f"#/experiments/{self.experiment_id(experiment)}/runs?viewStateShareKey={key}"
-
-    def _lock(self, key: str) -> FileLock:
-        return FileLock(self.locks / f"{re.sub(r'[^A-Za-z0-9_-]', '_', key)}.lock")
+        key = _view_key(experiment, name)
+        return f"#/experiments/{self.experiment_id(experiment)}/runs?viewStateShareKey={key}&workflowType=machine_learning"
 
 
 class Recorder:
@@ -294,7 +309,7 @@ class Recorder:
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
-        self.client.log_batch(self.run_id, tags=[RunTag(key, value[:5000]) for key, value in values.items()])
+        self.client.log_batch(self.run_id, tags=[RunTag(key, value[:RUN_TAG]) for key, value in values.items()])
 
     def row(self, row: Row) -> None:
         """Write the run's row."""
@@ -331,16 +346,42 @@ def cell_tags(cell: Cell) -> dict[str, str]:
     }
 
 
-def shared_view(key: str, name: str, *, columns: list[str], filter: str, order: str, ascending: bool) -> tuple[str, str]:
+def shared_view(key: str, name: str, *, columns: Mapping[str, int], filter: str, order: str, ascending: bool) -> tuple[str, str]:
     """Return the experiment tag that makes MLflow's UI (3.15 and later) offer a saved view of the run list.
 
     The format is not documented: `deflate;` and the base64 of the zlib-compressed JSON state. A UI that does not know it ignores
     the tag. It is checked in a browser by the tests marked `browser`.
+
+    Args:
+        key: by which the address names the view.
+        name: by which the UI offers it.
+        columns: widths in pixels by column, in their order: `metrics.`score``, `attributes.`Run Name``.
+        filter: which runs, in MLflow's search language.
+        order: the column that they are sorted by.
+        ascending: whether the smallest value comes first.
     """
-    state = {"searchFilter": filter, "orderByKey": order, "orderByAsc": ascending, "selectedColumns": columns, "viewMaximized": True}
+    state = {
+        "searchFilter": filter,
+        "orderByKey": order,
+        "orderByAsc": ascending,
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": dict(columns),
+    }
     packed = "deflate;" + b64encode(zlib.compress(json.dumps(state).encode())).decode()
     now = int(time.time() * 1000)
     return f"mlflow.sharedViewState.{key}", json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": packed})
+
+
+def _view_key(experiment: str, name: str) -> str:
+    return sha256(f"{experiment}/{name}".encode()).hexdigest()[:32]
+
+
+def _folder_name(experiment: str) -> str:
+    """Return one plain folder name: MLflow decodes an address, so that quoted slashes and dots would still lead out."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", experiment):
+        return experiment
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', experiment)[:60]}-{sha256(experiment.encode()).hexdigest()[:8]}"
 
 
 def _row(run: Run) -> Row | None:

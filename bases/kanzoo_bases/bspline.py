@@ -76,15 +76,19 @@ class BSpline(AdaptiveBasis):
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:
-        """Move the knots in place to suit samples `(N, in_features)`: the cells reach from the least to the greatest of them.
+        """Move the knots in place to suit samples `(N, in_features)`; the cells cover the domain and all samples.
 
-        Cells have `grid_uniformity` of the even width and the rest of the width between quantiles. Samples that are not finite are left
-        out. An input whose samples hardly vary keeps its knots.
+        Inner cells have `grid_uniformity` of the even width and the rest of the width between quantiles. Samples that are not finite are
+        left out. An input whose samples hardly vary keeps its knots.
         """
         samples = x.reshape(-1, self.in_features).double()
         if not len(samples):
             return
+        low, high = self.domain
         quantiles = _quantiles(samples, self.grid_size)
+        spread = quantiles[-1] - quantiles[0]
+        quantiles[0].clamp_(max=low)  # beyond its last knot a spline is a polynomial that may grow without bound
+        quantiles[-1].clamp_(min=high)
         span = quantiles[-1] - quantiles[0]
         step = span / self.grid_size
         widths = self.grid_uniformity * step + (1 - self.grid_uniformity) * quantiles.diff(dim=0)
@@ -93,8 +97,7 @@ class BSpline(AdaptiveBasis):
         outside = step.expand(self.degree, -1)
         steps = torch.cat([(quantiles[0] - self.degree * step).unsqueeze(0), outside, widths, outside])
         knots = steps.cumsum(0).T.to(self.knots.dtype)
-        low, high = self.domain
-        varies = (span >= MIN_RANGE * (high - low)) & (knots.diff(dim=1) >= MIN_SPACING / 2 * step.unsqueeze(1)).all(1)
+        varies = (spread >= MIN_RANGE * (high - low)) & (knots.diff(dim=1) >= MIN_SPACING / 2 * step.unsqueeze(1)).all(1)
         usable = varies & (knots[:, -1] - knots[:, 0]).isfinite()
         self.knots.copy_(knots.where(usable.unsqueeze(1), self.knots))
 

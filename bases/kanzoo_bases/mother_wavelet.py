@@ -1,12 +1,15 @@
-"""Mother wavelets by their PyWavelets names."""
+"""Mother wavelets and their scaling functions by PyWavelets names."""
 
 import difflib
 import math
 import re
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+Table = NDArray[np.float64]
 TABLE_LEVEL = 10  # a table has 2^10 points a unit
 
 
@@ -15,8 +18,8 @@ class MotherWavelet(nn.Module):
 
     In closed form: `mexh` $\frac{2}{\sqrt{3}\,\pi^{1/4}} (1 - z^2) e^{-z^2/2}$, `morl` $\cos(5z)\,e^{-z^2/2}$ and `gaus1` to `gaus8`, the
     n-th derivative of $e^{-z^2}$ with unit norm. Other real wavelets (`haar`, `db4`, `sym5`, `coif2`, `bior2.4`, ...) have no closed form:
-    the table of PyWavelets' cascade algorithm is interpolated linearly, and they are zero outside its support. Of a biorthogonal pair
-    it is the one for synthesis. The table is a buffer of the default dtype.
+    a table is interpolated linearly, and they are zero outside its support. With the synthesis filters h and g and the scaling
+    function $\varphi$, see `ScalingFunction`, $\psi(z) = \sqrt2 \sum_k g_k\,\varphi(2z - k)$. The table is a buffer of the default dtype.
 
     Args:
         name: name of the wavelet in PyWavelets.
@@ -40,8 +43,8 @@ class MotherWavelet(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        table = None if re.fullmatch("mexh|morl|gaus[1-8]", name) else _tabulate(name)
-        self.center = 0.0 if table is None else round(len(table) / (1 << TABLE_LEVEL)) / 2
+        table = None if re.fullmatch("mexh|morl|gaus[1-8]", name) else _buffer(_tables(name)[1])
+        self.center = 0.0 if table is None else (len(table) >> TABLE_LEVEL) / 2
         self.register_buffer("table", table)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -57,6 +60,49 @@ class MotherWavelet(nn.Module):
 
     def extra_repr(self) -> str:
         """Describe the wavelet in a printed network."""
+        return self.name
+
+
+class ScalingFunction(nn.Module):
+    r"""The scaling function of a tabulated wavelet, $\varphi(z) = \sqrt2 \sum_k h_k\,\varphi(2z - k)$ with $\int \varphi = 1$.
+
+    h is the synthesis filter of PyWavelets, less the zeros at its ends: $\varphi$ lives on [0, L - 1], L the length of h. Both tables
+    are exact at multiples of $2^{-10}$: the values at the integers are an eigenvector of the two-scale relation, which then gives those
+    halfway, and so on. PyWavelets' own table, right to about a step, is taken where the relation has no such solution (`dmey`,
+    `rbio2.2`, `rbio3.1`, `rbio3.3`).
+
+    Args:
+        name: name of the wavelet in PyWavelets.
+
+    Attributes:
+        width: width L - 1 of the support; 1 for `haar`, whose scaling function is the box.
+
+    Raises:
+        ValueError: no tabulated wavelet has that name.
+
+    Reference:
+        Daubechies & Lagarias, Two-scale difference equations, doi:10.1137/0522089.
+
+    Example:
+        >>> ScalingFunction("bior2.2")(torch.tensor([0.0, 0.5, 1.0, 1.5]))
+        tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """
+
+    table: Tensor
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        table = _tables(name)[0]
+        self.width = len(table) >> TABLE_LEVEL
+        self.register_buffer("table", _buffer(table))
+
+    def forward(self, z: Tensor) -> Tensor:
+        r"""Evaluate $\varphi$ elementwise, in the shape and dtype of `z`."""
+        return _interpolate(self.table.to(z.dtype), z)
+
+    def extra_repr(self) -> str:
+        """Describe the function in a printed network."""
         return self.name
 
 
@@ -77,13 +123,40 @@ def _interpolate(table: Tensor, z: Tensor) -> Tensor:
     return value.masked_fill((place < 0) | (place > len(table) - 1), 0)
 
 
-def _tabulate(name: str) -> Tensor:
-    import pywt  # a table is all that is wanted of it
+def _buffer(table: Table) -> Tensor:
+    return torch.from_numpy(table).to(torch.get_default_dtype())
+
+
+def _tables(name: str) -> tuple[Table, Table]:
+    """Return the scaling function from the start of its support, and the wavelet where PyWavelets has it."""
+    import pywt  # the filters are all that is wanted of it
 
     discrete = pywt.wavelist(kind="discrete")
     if name not in discrete:
         names = ["mexh", "morl", *(f"gaus{order}" for order in range(1, 9)), *discrete]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or ["mexh", "haar", "db4"]
         raise ValueError(f"wavelet must be the PyWavelets name of a real wavelet, such as {', '.join(near)}, got {name!r}")
-    synthesis = pywt.Wavelet(name).wavefun(level=TABLE_LEVEL)[-2]
-    return torch.from_numpy(synthesis).to(torch.get_default_dtype())
+    wavelet = pywt.Wavelet(name)
+    full = np.array(wavelet.rec_lo)
+    first, last = np.flatnonzero(full)[[0, -1]]
+    low, width, unit = full[first : last + 1], int(last - first), 1 << TABLE_LEVEL
+    # The last integer is left out: there a continuous function is zero, and the box is taken continuous from the right.
+    relation = [[math.sqrt(2) * low[2 * i - j] if 0 <= 2 * i - j <= width else 0.0 for j in range(width)] for i in range(width)]
+    eigenvalues, vectors = np.linalg.eig(np.array(relation))
+    best = abs(eigenvalues - 1).argmin()
+    if abs(eigenvalues[best] - 1) > 1e-9 or (abs(eigenvalues) > 0.99).sum() > 1:
+        phi, psi = (np.resize(np.append(table, 0), (len(full) - 1) * unit + 1) for table in wavelet.wavefun(level=TABLE_LEVEL)[-3:-1])
+        return phi[first * unit : last * unit + 1], psi
+    phi = np.append(vectors[:, best].real / vectors[:, best].real.sum(), 0)
+    for level in range(TABLE_LEVEL):
+        coarse, phi = phi, _refine(low, phi, 1 << level)
+    psi = _refine(np.array(wavelet.rec_hi), coarse, unit // 2)
+    return phi, np.pad(psi, [(first * unit // 2, (len(full) - 1 - last) * unit // 2)])
+
+
+def _refine(taps: Table, values: Table, unit: int) -> Table:
+    """Return √2 Σ taps_k f(2x - k) with 2 `unit` points a unit, for a function f with `unit`."""
+    finer = np.zeros((len(taps) - 1) * unit + len(values))
+    for k, tap in enumerate(taps):
+        finer[k * unit :][: len(values)] += math.sqrt(2) * tap * values
+    return finer

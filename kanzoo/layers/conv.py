@@ -36,7 +36,7 @@ class KANConv2d(nn.Module):
         padding: rows and columns of zeros put around the image.
         dilation: spacing of the kernel's points.
         groups: blocks of channels that do not see each other.
-        squash: as in `KANLinear`; `layernorm` is over the channels.
+        squash: as in `KANLinear`; `layernorm` is over the channels (of an `EdgeBasis`: over the patch).
         residual: as in `KANLinear`.
         bias: whether to add b.
         generator: source of the initial coefficients.

@@ -11,6 +11,9 @@ from kanzoo.layers.squash import Squash, SquashInto
 
 Residual = Literal["silu", "identity", "none"]
 
+#: Weight of a point of the domain beside a sample when coefficients are re-fitted.
+_OFF_SAMPLE_WEIGHT = 1e-2
+
 #: Points of the domain on which the mean square of a basis is taken.
 _SAMPLES = 256
 
@@ -62,6 +65,9 @@ class Expansion(nn.Module):
     def update_grid(self, x: Tensor, coeff: Tensor) -> Tensor:
         """Let the grid follow samples and return the coefficients that keep the edge functions on them.
 
+        Where the new functions cannot equal the old ones everywhere, the samples count; points spread over the domain count little,
+        but keep the functions as they were where there are no samples.
+
         Args:
             x: inputs `(N, features)`.
             coeff: `(rows, features, K)`; every row is one set of edge functions of all features.
@@ -72,9 +78,12 @@ class Expansion(nn.Module):
         if not isinstance(self.basis, AdaptiveBasis):
             raise TypeError(f"{type(self.basis).__name__} has no grid that follows data")
         inside = self.squash(x)
-        old = self.basis(inside)
+        spread = torch.linspace(*self.basis.domain, 4 * self.basis.num_basis).to(inside)[:, None].expand(-1, inside.shape[-1])
+        points = torch.cat([inside, spread])
+        weight = torch.cat([inside.new_ones(len(inside)), inside.new_full((len(spread),), _OFF_SAMPLE_WEIGHT)])[:, None, None]
+        old = self.basis(points)
         self.basis.update_grid(inside)
-        return refit(old, self.basis(inside), coeff)
+        return refit(weight * old, weight * self.basis(points), coeff)
 
 
 def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from kanzoo_bases.chebyshev import Chebyshev
 from numpy.polynomial import chebyshev
+
+from kanzoo_bases.chebyshev import Chebyshev
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from kanzoo_bases.gaussian_rbf import GaussianRBF
 
 

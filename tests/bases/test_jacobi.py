@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from kanzoo_bases.chebyshev import Chebyshev
-from kanzoo_bases.jacobi import Jacobi
 from numpy.polynomial import legendre
 from scipy.special import binom, eval_gegenbauer, eval_jacobi, gamma, roots_jacobi
+
+from kanzoo_bases.chebyshev import Chebyshev
+from kanzoo_bases.jacobi import Jacobi
 
 PAIRS = [(1.0, 1.0), (0.0, 0.0), (-0.5, -0.5), (0.5, -0.5), (2.0, 0.5), (-0.9, -0.1), (-0.99, -0.99), (0.3, -0.7), (5.0, 0.0)]
 

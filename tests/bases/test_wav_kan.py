@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from kanzoo_bases.mother_wavelet import MotherWavelet
 from kanzoo_bases.wav_kan import WavKAN
 

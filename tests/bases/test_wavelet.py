@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pywt
 import torch
+
 from kanzoo_bases.mother_wavelet import MotherWavelet
 from kanzoo_bases.wavelet import Wavelet
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kanzoo_tasks.data.feynman import equations, find
-from kanzoo_tasks.data.formula import check_finite, check_ranges, parse, sample
 
 from kanzoo.errors import InvalidInput
+from kanzoo_tasks.data.feynman import equations, find
+from kanzoo_tasks.data.formula import check_finite, check_ranges, parse, sample
 
 
 def test_there_are_a_hundred() -> None:

@@ -6,9 +6,9 @@ import pytest
 import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kanzoo_tasks.data.formula import check_finite, check_ranges, parse, sample
 
 from kanzoo.errors import InvalidInput
+from kanzoo_tasks.data.formula import check_finite, check_ranges, parse, sample
 
 ATTACKS = [
     "__import__('os').system('true')",

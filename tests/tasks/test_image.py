@@ -9,10 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kanzoo_bases.chebyshev import Chebyshev
-from kanzoo_tasks.data import image
-from kanzoo_tasks.data.sources import image_sources
-from kanzoo_tasks.image import Image
 from pytorch_lightning import Trainer
 from torchvision import datasets
 
@@ -21,6 +17,10 @@ from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.registry import Plugin
 from kanzoo.signature import arguments, check_values, class_constant
 from kanzoo.task import Optimization
+from kanzoo_bases.chebyshev import Chebyshev
+from kanzoo_tasks.data import image
+from kanzoo_tasks.data.sources import image_sources
+from kanzoo_tasks.image import Image
 
 DATA = Path(os.environ["KANZOO_DATA"]) if "KANZOO_DATA" in os.environ else None
 PLUGIN = Plugin("task", "image", "kanzoo_tasks.image:Image", "kanzoo", "0")

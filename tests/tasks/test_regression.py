@@ -10,9 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kanzoo_bases.chebyshev import Chebyshev
-from kanzoo_tasks.data.sources import regression_sources
-from kanzoo_tasks.regression import Regression
 from pytorch_lightning import Trainer
 
 from kanzoo.errors import InvalidInput
@@ -20,6 +17,9 @@ from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.registry import Plugin
 from kanzoo.signature import arguments, check_values, class_constant
 from kanzoo.task import Optimization
+from kanzoo_bases.chebyshev import Chebyshev
+from kanzoo_tasks.data.sources import regression_sources
+from kanzoo_tasks.regression import Regression
 
 DATA = Path(os.environ["KANZOO_DATA"]) if "KANZOO_DATA" in os.environ else None
 PLUGIN = Plugin("task", "regression", "kanzoo_tasks.regression:Regression", "kanzoo", "0")

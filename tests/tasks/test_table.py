@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kanzoo_tasks.data import table
 
 from kanzoo.errors import InvalidInput
+from kanzoo_tasks.data import table
 
 DATA = Path(os.environ["KANZOO_DATA"]) if "KANZOO_DATA" in os.environ else None
 
