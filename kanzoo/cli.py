@@ -133,7 +133,7 @@ def _run(
 
 def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir: Path | None, jobs: int, accelerator: str) -> int:
     """Run the cells, publish all that is known of them, print it; return the exit code."""
-    from kanzoo import benchmark, publish, terminal
+    from kanzoo import benchmark, publish, registry, terminal
     from kanzoo.place import Place
     from kanzoo.tracking import Tracker
 
@@ -141,6 +141,9 @@ def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir
     jobs = min(jobs or min(cores, 4), len(cells))
     place = Place(uri, experiment, data_dir=data_dir, accelerator=accelerator, threads=max(1, cores // jobs) if jobs > 1 else 0)
     if len(cells) == 1:
+        for kind, section in (("basis", cells[0].basis), ("task", cells[0].task)):
+            if section:
+                registry.find(kind, section["name"]).load()  # one that cannot be imported leaves no database behind
         with terminal.one_run(cells[0]) as progress:
             row = benchmark.run_one(cells[0], place, progress)
         terminal.result(row)
@@ -148,11 +151,11 @@ def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir
     view = terminal.LaunchView(len(cells))
     with view.shown():
         outcome = benchmark.launch(name, cells, place, jobs=jobs, listener=view)
-    tracker, hashes = Tracker(uri), {cell.config_hash for cell in cells}
+    tracker, tasks = Tracker(uri), {cell.task_key for cell in cells}
+    rows = tracker.rows(experiment)
     if outcome.rows:
-        everything = tracker.rows(experiment)
-        publish.publish(tracker, experiment, outcome.parent, everything)
-    terminal.ranking([row for row in tracker.rows() if row.config_hash in hashes])
+        publish.publish(tracker, experiment, outcome.parent, rows)
+    terminal.ranking([row for row in rows if row.task_key in tasks] or outcome.skipped)
     terminal.say(
         f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {len(outcome.failed)} failed. Records: {tracker.uri}"
     )
@@ -238,7 +241,7 @@ def leaderboard(
         from kanzoo.tracking import Tracker
 
         tracker = Tracker(tracking_uri)
-        rows = [row for name in experiment or [None] for row in tracker.rows(name)]
+        rows = [row for name in experiment for row in tracker.rows(name)] if experiment else tracker.rows()
     if not rows:
         raise InvalidInput(
             f"the leaderboard needs a run that ended, got none in {results or tracker.uri}", "For example: kanzoo bench quick"
@@ -331,7 +334,8 @@ def _code(arguments: list[str] | None) -> int:
 def _complain(message: str, hint: str) -> int:
     for line in (f"Error: {message}", hint):
         if line:
-            sys.stderr.write(" ".join(line.split()) + "\n")
+            shown = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in " ".join(line.split()))
+            sys.stderr.write((shown if len(shown) <= 600 else f"{shown[:600]}…") + "\n")
     return 2
 
 

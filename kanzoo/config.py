@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -29,9 +29,11 @@ from kanzoo.signature import Argument, arguments, check_values, class_constant
 OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
 
 #: A config file is read whole; nothing that a person writes is larger.
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = 100_000
+_MAX_DEPTH = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _SECTIONS = ("task", "model", "basis", "trainer")
+_EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01"}
 
 Section = dict[str, Any]
 _digests: dict[tuple[str, str, Path | None], str] = {}
@@ -40,8 +42,8 @@ _checked: dict[tuple[type, str, str], Section] = {}
 
 @dataclass
 class _Head:
-    name: str = ""
-    seed: Annotated[int, Ge(0)] = 0
+    name: Annotated[str, MinLen(1), MaxLen(200)] = "experiment"
+    seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0  # what numpy and Lightning take
 
 
 @dataclass
@@ -119,7 +121,7 @@ class Cell:
 
     def to_yaml(self) -> str:
         """Return the resolved config as YAML; `kanzoo run FILE.yaml` repeats the cell."""
-        return str(yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True))
+        return str(yaml.dump(self.resolved(), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 @dataclass(frozen=True)
@@ -160,14 +162,16 @@ def read(name: str, kind: Literal["experiment", "benchmark"] = "experiment") -> 
     Raises:
         InvalidInput: no such file, not a YAML mapping, or one that holds aliases, tags or interpolations.
     """
-    if name.endswith((".yaml", ".yml")):
+    by_path = name.endswith((".yaml", ".yml"))
+    if by_path:
         path = Path(name)
     elif _PLAIN_NAME.fullmatch(name) and ".." not in name:
         path = (folder() / "benchmark" if kind == "benchmark" else folder()) / f"{name}.yaml"
     else:
         raise InvalidInput(f"{kind} must be a plain name or a path that ends in .yaml, got {name!r}")
-    if not path.is_file():
-        raise InvalidInput(f"unknown {kind} {name!r}", suggest(name, names(kind), "Configs"))
+    if not os.path.isfile(path):  # noqa: PTH113  pathlib's raises for a name that is too long
+        rule = f"{kind} must be an existing file, got {name!r}" if by_path else f"unknown {kind} {name!r}"
+        raise InvalidInput(rule, suggest(path.stem if by_path else name, names(kind), "Configs"))
     if path.stat().st_size > _MAX_BYTES:
         raise InvalidInput(f"{path} must be smaller than {_MAX_BYTES} bytes, got {path.stat().st_size}")
     content = _load(path)
@@ -267,43 +271,76 @@ def _split(value: str) -> list[str]:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without aliases (a short file could unfold to gigabytes) and without repeated keys."""
+    """YAML without aliases (a short file could unfold to gigabytes), tags and repeated keys; scalars as in YAML 1.2.
+
+    So `1e-3` is a number, `no`, `010`, `1:30` and `2024-01-01` are not something else than they seem.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
+        event = self.peek_event()
+        what = "aliases" if isinstance(event, yaml.AliasEvent) else "anchors" if event.anchor else "tags" if event.tag else None
+        if what or self.depth == _MAX_DEPTH:
+            problem = f"{what} are not allowed" if what else f"more than {_MAX_DEPTH} levels"
+            raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in seen:
-            if not isinstance(key, str) or seen.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} must be text and stand once", node.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str" or key.value in seen:
+                shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else f"of a {key.id}"
+                raise yaml.constructor.ConstructorError(None, None, f"key {shown} must be text and stand once", key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """YAML that `_Loader` reads back: it quotes what either version of YAML takes for something else than text."""
+
+
+_FLOAT = r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]{0,99})", list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+):
+    for _side in (_Loader, _Dumper):
+        _side.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise InvalidInput(f"{path}{where} must be readable YAML, got: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(content, dict):
         raise InvalidInput(f"{path} must hold a mapping of keys to values, got {type(content).__name__}")
-    _refuse_interpolation(content, "")
+    _check_text(content, "")
     return content
 
 
-def _refuse_interpolation(value: Any, key: str) -> None:
+def _check_text(value: Any, key: str) -> None:
+    """Refuse interpolations, OmegaConf's mark of a missing value, and what no terminal or record can show."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            _refuse_interpolation(inner, f"{key}.{name}" if key else name)
+            _check_text(inner, f"{key}.{name}" if key else name)
     elif isinstance(value, list):
         for inner in value:
-            _refuse_interpolation(inner, key)
-    elif isinstance(value, str) and "${" in value:
-        raise InvalidInput(f"{key} must not hold an interpolation, got {value!r}", "Secrets and the environment stay out of records.")
+            _check_text(inner, key)
+    elif isinstance(value, str):
+        if "${" in value:
+            raise InvalidInput(f"{key} must not hold an interpolation, got {value!r}", "Secrets and the environment stay out of records.")
+        if value == "???" or not value.isprintable():
+            raise InvalidInput(f"{key} must be printable text in one line, got {value!r}")
 
 
 def _apply(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -311,17 +348,22 @@ def _apply(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     # A new name first: the arguments of the old plug-in do not belong to the new one.
     for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".name")):
         key, _, text = override.partition("=")
+        value: Any
         try:
             value = yaml.load(text, _Loader)
-        except (yaml.YAMLError, RecursionError):
+        except yaml.YAMLError:
             value = text
-        _refuse_interpolation(value, key)
+        _check_text(value, key)
         *sections, last = key.split(".")
         if len(sections) > 1:
             raise InvalidInput(f"unknown key {key!r}", "Keys are section.name, for example trainer.max_epochs")
         if not sections:
+            if last in _SECTIONS:
+                raise InvalidInput(f"{last} must be set key by key, got {value!r}", f"For example: {last}.{_EXAMPLES[last]}")
             content[last] = value
             continue
+        if sections[0] not in _SECTIONS:
+            raise InvalidInput(f"unknown key {key!r}", suggest(sections[0], _SECTIONS, "Sections"))
         section = content.setdefault(sections[0], {})
         if not isinstance(section, dict):
             raise InvalidInput(f"{sections[0]} must be a section of keys, got {section!r}")
@@ -362,7 +404,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         "trainer": trainer,
         "basis_plugin": f"{origin.distribution} {origin.version}",
     }
-    labels = [*own, *overrides]
+    given = {override.partition("=")[0] for override in [*own, *overrides]}
+    tuned = {override.partition("=")[0] for override in overrides}
     return Cell(
         name=head["name"],
         task=task,
@@ -370,8 +413,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         basis=basis,
         trainer=trainer,
         seed=head["seed"],
-        task_label=_label(head["name"], {key: value for key, value in _given(labels, "task") if key != "name"}),
-        model_label=_model_label(model, basis, task, dict(_given(overrides, "trainer"))),
+        task_label=_label(head["name"], {key: value for key, value in task.items() if f"task.{key}" in given and key != "name"}),
+        model_label=_model_label(model, basis, task, {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned}),
         plugin=f"{origin.distribution} {origin.version}",
         task_key=_hash(task_identity),
         model_key=_hash(model_identity),
@@ -395,13 +438,6 @@ def _model_label(model: Section, basis: Section, task: Section, trainer: dict[st
     return _label(basis["name"], own | extra | trainer)
 
 
-def _given(overrides: Sequence[str], section: str) -> Iterator[tuple[str, str]]:
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key.startswith(f"{section}."):
-            yield key.removeprefix(f"{section}."), value
-
-
 def _label(name: str, extra: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(f'{key}={_plain(value)}' for key, value in extra.items())})" if extra else name
 
@@ -418,6 +454,9 @@ def _plugin_section(kind: Literal["basis", "task"], content: dict[str, Any]) -> 
     found = cell_schema(kind, content["name"])
     values = _validated(_schema(kind, content["name"]), content, f"{kind}.")
     check_values(found, values, f"{kind}.")
+    domain = values.get("domain") if kind == "basis" else None
+    if isinstance(domain, list | tuple) and not (len(domain) == 2 and domain[0] < domain[1]):  # as kanzoo.basis.check_domain, without torch
+        raise InvalidInput(f"basis.domain must be two finite numbers in rising order, got {list(domain)!r}")
     return values
 
 
@@ -455,15 +494,12 @@ def _check_section(schema: type, content: Mapping[str, Any], prefix: str) -> Sec
             plain.append((item.name, rules[item.name].plain_type, field(default_factory=factory)))
     structured = OmegaConf.structured(make_dataclass(schema.__name__, plain))
     for key, value in content.items():
+        if wrong := rules[key].mismatch(value):
+            raise InvalidInput(f"{prefix}{key} {wrong}")
         try:
             structured = OmegaConf.merge(structured, {key: value})
-        except OmegaConfBaseException as error:
-            kind = getattr(rules[key].plain_type, "__name__", str(rules[key].plain_type))
-            expected = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}.get(
-                kind, str(rules[key].plain_type)
-            )
-            broken = rules[key].violation(value) if kind == "Literal" else None
-            raise InvalidInput(f"{prefix}{key} {broken or f'must be {expected}, got {value!r}'}") from error
+        except (OmegaConfBaseException, TypeError, ValueError) as error:  # a type of a plug-in that no config can hold
+            raise InvalidInput(f"{prefix}{key} must be {rules[key].plain_type}, got {value!r}") from error
     values: Section = OmegaConf.to_container(structured)  # type: ignore[assignment]
     check_values(rules, values, prefix)
     return values

@@ -32,7 +32,7 @@ from kanzoo.task import Optimization, Task
 from kanzoo.tracking import Recorder, Tracker, cell_tags
 
 #: Multiplications of a step from which a second thread pays: a two-core machine lost time below it.
-_PARALLEL_WORK = 5_000_000
+_PARALLEL_WORK = 50_000_000
 _DEFAULT_THREADS = torch.get_num_threads()
 
 #: Samples that a grid update looks at.

@@ -225,7 +225,12 @@ def _fits(annotation: Any, value: Any) -> bool:
     return value is None if annotation is types.NoneType else not isinstance(annotation, type) or isinstance(value, annotation)
 
 
-_KINDS = {int: ("an integer", "integers"), float: ("a finite number", "finite numbers"), bool: ("true or false", "true or false"), str: ("text", "texts")}
+_KINDS = {
+    int: ("an integer", "integers"),
+    float: ("a finite number", "finite numbers"),
+    bool: ("true or false", "true or false"),
+    str: ("text", "texts"),
+}
 
 
 def _kind(annotation: Any, *, plural: bool = False) -> str:

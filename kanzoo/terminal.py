@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kanzoo import config, registry
+from kanzoo import config, registry, signature
 from kanzoo.config import Cell
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.leaderboard import format_score, overall, rank, summarise
@@ -40,7 +40,8 @@ def plugins(kind: registry.Kind) -> None:
             try:
                 if len(owners) > 1:
                     raise InvalidInput("registered more than once")
-                shown = ", ".join(f"{argument.name}={_short(argument.default)}" for argument in config.cell_schema(kind, name).values())
+                found = signature.arguments_in_source(plugin)
+                shown = "told when imported" if found is None else ", ".join(f"{key}={_short(one.default)}" for key, one in found.items())
                 style = ""
             except InvalidInput as error:
                 shown, style = error.message, "red"

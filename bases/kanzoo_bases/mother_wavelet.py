@@ -18,8 +18,9 @@ class MotherWavelet(nn.Module):
 
     In closed form: `mexh` $\frac{2}{\sqrt{3}\,\pi^{1/4}} (1 - z^2) e^{-z^2/2}$, `morl` $\cos(5z)\,e^{-z^2/2}$ and `gaus1` to `gaus8`, the
     n-th derivative of $e^{-z^2}$ with unit norm. Other real wavelets (`haar`, `db4`, `sym5`, `coif2`, `bior2.4`, ...) have no closed form:
-    a table is interpolated linearly, and they are zero outside its support. With the synthesis filters h and g and the scaling
-    function $\varphi$, see `ScalingFunction`, $\psi(z) = \sqrt2 \sum_k g_k\,\varphi(2z - k)$. The table is a buffer of the default dtype.
+    a table is interpolated linearly (a jump becomes a ramp of one step), and they are zero outside its support. With PyWavelets' synthesis
+    filters h and g and the scaling function $\varphi$ of h, see `ScalingFunction`, $\psi(z) = \sqrt2 \sum_k g_k\,\varphi(2z - k)$. The
+    table is a buffer of the default dtype.
 
     Args:
         name: name of the wavelet in PyWavelets.
@@ -43,7 +44,7 @@ class MotherWavelet(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        table = None if re.fullmatch("mexh|morl|gaus[1-8]", name) else _buffer(_tables(name)[1])
+        table = None if re.fullmatch("mexh|morl|gaus[1-8]", name) else _tables(name)[1]
         self.center = 0.0 if table is None else (len(table) >> TABLE_LEVEL) / 2
         self.register_buffer("table", table)
 
@@ -66,22 +67,15 @@ class MotherWavelet(nn.Module):
 class ScalingFunction(nn.Module):
     r"""The scaling function of a tabulated wavelet, $\varphi(z) = \sqrt2 \sum_k h_k\,\varphi(2z - k)$ with $\int \varphi = 1$.
 
-    h is the synthesis filter of PyWavelets, less the zeros at its ends: $\varphi$ lives on [0, L - 1], L the length of h. Both tables
-    are exact at multiples of $2^{-10}$: the values at the integers are an eigenvector of the two-scale relation, which then gives those
-    halfway, and so on. PyWavelets' own table, right to about a step, is taken where the relation has no such solution (`dmey`,
-    `rbio2.2`, `rbio3.1`, `rbio3.3`).
+    h is PyWavelets' synthesis filter, less the zeros at its ends, and L its length. Tables are exact at multiples of $2^{-10}$: the
+    values at the integers are an eigenvector of this relation, which then gives those halfway, and so on. Where it has no such solution
+    (`dmey`, `rbio2.2`, `rbio3.1`, `rbio3.3`), PyWavelets' own table is taken, which is a few steps off.
 
     Args:
         name: name of the wavelet in PyWavelets.
 
     Attributes:
-        width: width L - 1 of the support; 1 for `haar`, whose scaling function is the box.
-
-    Raises:
-        ValueError: no tabulated wavelet has that name.
-
-    Reference:
-        Daubechies & Lagarias, Two-scale difference equations, doi:10.1137/0522089.
+        width: width L - 1 of the support [0, L - 1]; 1 for `haar`, whose scaling function is the box.
 
     Example:
         >>> ScalingFunction("bior2.2")(torch.tensor([0.0, 0.5, 1.0, 1.5]))
@@ -92,18 +86,12 @@ class ScalingFunction(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.name = name
-        table = _tables(name)[0]
-        self.width = len(table) >> TABLE_LEVEL
-        self.register_buffer("table", _buffer(table))
+        self.register_buffer("table", _tables(name)[0])
+        self.width = len(self.table) >> TABLE_LEVEL
 
     def forward(self, z: Tensor) -> Tensor:
         r"""Evaluate $\varphi$ elementwise, in the shape and dtype of `z`."""
         return _interpolate(self.table.to(z.dtype), z)
-
-    def extra_repr(self) -> str:
-        """Describe the function in a printed network."""
-        return self.name
 
 
 def _gaussian_derivative(order: int, z: Tensor) -> Tensor:
@@ -123,39 +111,38 @@ def _interpolate(table: Tensor, z: Tensor) -> Tensor:
     return value.masked_fill((place < 0) | (place > len(table) - 1), 0)
 
 
-def _buffer(table: Table) -> Tensor:
-    return torch.from_numpy(table).to(torch.get_default_dtype())
-
-
-def _tables(name: str) -> tuple[Table, Table]:
+def _tables(name: str) -> tuple[Tensor, Tensor]:
     """Return the scaling function from the start of its support, and the wavelet where PyWavelets has it."""
-    import pywt  # the filters are all that is wanted of it
+    import pywt  # its filters are all that is wanted of it
 
     discrete = pywt.wavelist(kind="discrete")
     if name not in discrete:
         names = ["mexh", "morl", *(f"gaus{order}" for order in range(1, 9)), *discrete]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or ["mexh", "haar", "db4"]
         raise ValueError(f"wavelet must be the PyWavelets name of a real wavelet, such as {', '.join(near)}, got {name!r}")
-    wavelet = pywt.Wavelet(name)
+    wavelet, unit = pywt.Wavelet(name), 1 << TABLE_LEVEL
     full = np.array(wavelet.rec_lo)
     first, last = np.flatnonzero(full)[[0, -1]]
-    low, width, unit = full[first : last + 1], int(last - first), 1 << TABLE_LEVEL
-    # The last integer is left out: there a continuous function is zero, and the box is taken continuous from the right.
+    low, width = full[first : last + 1], last - first
+    # The last integer is left out: a continuous function is zero there, and the box is taken to be continuous from the right.
     relation = [[math.sqrt(2) * low[2 * i - j] if 0 <= 2 * i - j <= width else 0.0 for j in range(width)] for i in range(width)]
     eigenvalues, vectors = np.linalg.eig(np.array(relation))
-    best = abs(eigenvalues - 1).argmin()
-    if abs(eigenvalues[best] - 1) > 1e-9 or (abs(eigenvalues) > 0.99).sum() > 1:
-        phi, psi = (np.resize(np.append(table, 0), (len(full) - 1) * unit + 1) for table in wavelet.wavefun(level=TABLE_LEVEL)[-3:-1])
-        return phi[first * unit : last * unit + 1], psi
-    phi = np.append(vectors[:, best].real / vectors[:, best].real.sum(), 0)
-    for level in range(TABLE_LEVEL):
-        coarse, phi = phi, _refine(low, phi, 1 << level)
-    psi = _refine(np.array(wavelet.rec_hi), coarse, unit // 2)
-    return phi, np.pad(psi, [(first * unit // 2, (len(full) - 1 - last) * unit // 2)])
+    large = abs(eigenvalues) > 0.99
+    if large.sum() == 1 and abs(eigenvalues[large] - 1) < 1e-9:
+        integers = vectors[:, large].real
+        phi = np.append(integers / integers.sum(), 0)
+        for level in range(TABLE_LEVEL):
+            coarse, phi = phi, _refine(low, phi, 1 << level)
+        psi = np.pad(_refine(np.array(wavelet.rec_hi), coarse, unit // 2), [(first * unit // 2, (len(full) - 1 - last) * unit // 2)])
+    else:
+        *_, phi, psi, _ = wavelet.wavefun(level=TABLE_LEVEL)
+        phi = phi[first * unit : last * unit + 1]
+    dtype = torch.get_default_dtype()
+    return torch.from_numpy(phi).to(dtype), torch.from_numpy(psi).to(dtype)
 
 
 def _refine(taps: Table, values: Table, unit: int) -> Table:
-    """Return √2 Σ taps_k f(2x - k) with 2 `unit` points a unit, for a function f with `unit`."""
+    """Return √2 Σ taps_k f(2x - k) on a grid of 2 `unit` points a unit, for values of f on one of `unit`."""
     finer = np.zeros((len(taps) - 1) * unit + len(values))
     for k, tap in enumerate(taps):
         finer[k * unit :][: len(values)] += math.sqrt(2) * tap * values

@@ -22,6 +22,7 @@ class Wavelet(Basis):
     the domain, L being the length of their filter, see `ScalingFunction`. The family then spans the multiresolution space of level J,
     restricted to the domain, so its error falls as that of the wavelet on the line: for `dbN` as $2^{-NJ}$. The scaling functions of
     `haar` (L = 2) are constants on the s cells, whose sum a layer's bias replaces: the last is left out, and with s = 1 none stays.
+    Of long filters little more than tails reach in, which float64 cannot tell apart: keep L at 10 or below.
 
     Parameters inside the non-linearity, as of Wav-KAN, are the family `wav_kan`.
 
@@ -33,8 +34,8 @@ class Wavelet(Basis):
         domain: interval that each level tiles.
 
     Reference:
-        Bozorgasl & Chen, Wav-KAN: wavelet Kolmogorov-Arnold networks, arXiv:2405.12832; Meyer, Ondelettes sur l'intervalle,
-        doi:10.4171/RMI/107.
+        Bozorgasl & Chen, Wav-KAN: wavelet Kolmogorov-Arnold networks, arXiv:2405.12832; Cohen, Daubechies & Vial, Wavelets on the
+        interval and fast wavelet transforms, doi:10.1006/acha.1993.1005, on Meyer's restriction, which this is.
 
     Example:
         >>> Wavelet(1, wavelet="haar", levels=2)(torch.tensor([-0.75]))

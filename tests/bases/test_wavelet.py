@@ -1,7 +1,9 @@
-"""Mother wavelets against PyWavelets, and the dyadic family that they make."""
+"""Mother wavelets and scaling functions against PyWavelets, and the dyadic family that they make."""
 
 import copy
+import functools
 import itertools
+import math
 import pickle
 
 import numpy as np
@@ -9,11 +11,14 @@ import pytest
 import pywt
 import torch
 
-from kanzoo_bases.mother_wavelet import MotherWavelet
+from kanzoo.testing import check_basis
+from kanzoo_bases.mother_wavelet import MotherWavelet, ScalingFunction
 from kanzoo_bases.wavelet import Wavelet
 
 CLOSED = ["mexh", "morl", *(f"gaus{order}" for order in range(1, 9))]
-TABULATED = ["haar", "db1", "db2", "db4", "db38", "sym5", "coif2", "bior2.4", "rbio2.4", "dmey"]
+TABULATED = ["haar", "db1", "db2", "db4", "db38", "sym5", "sym9", "coif2", "bior1.3", "bior2.4", "bior5.5", "rbio2.4"]
+UNSOLVABLE = ["dmey", "rbio2.2", "rbio3.1", "rbio3.3"]  # no values at the integers: PyWavelets' table
+INTERVAL = ["db2", "db4", "sym5", "coif1", "bior2.4"]
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
@@ -38,21 +43,74 @@ def test_closed_form_equals_pywt(name, dtype):
     np.testing.assert_allclose(ours.double().numpy(), psi, rtol=0, atol=TOLERANCE[dtype] * max(1, np.abs(psi).max(), steepness))
 
 
+def support(name):
+    """First and last index of the synthesis filter's coefficients."""
+    nonzero = np.flatnonzero(pywt.Wavelet(name).rec_lo)
+    return int(nonzero[0]), int(nonzero[-1])
+
+
 @pytest.mark.parametrize("name", TABULATED)
-def test_table_equals_pywt(name, dtype):
-    *_, psi, grid = pywt.Wavelet(name).wavefun(level=10)
+def test_tables_obey_the_two_scale_relation(name, dtype):
+    wavelet, (first, last) = pywt.Wavelet(name), support(name)
+    mother, scaling = MotherWavelet(name), ScalingFunction(name)
+    assert scaling.width == last - first
+    assert 2 * mother.center == wavelet.rec_len - 1
+    z = torch.arange(512 * wavelet.rec_len, dtype=dtype) / 512
+    low = np.array(wavelet.rec_lo)
+    tolerance = 2 * TOLERANCE[dtype] + 4 * abs(low[::2].sum() - low[1::2].sum())  # PyWavelets has sym5 to 1e-12 only
+    for function, filter in ((lambda z: scaling(z - first), low), (mother, wavelet.rec_hi)):
+        refined = math.sqrt(2) * sum(tap * scaling(2 * z - k - first).double() for k, tap in enumerate(filter))
+        torch.testing.assert_close(function(z).double(), refined, rtol=0, atol=tolerance)
+    total = scaling(torch.arange(scaling.width, dtype=dtype) + 0.375 * torch.ones(2, 1, dtype=dtype)).sum(-1)
+    torch.testing.assert_close(total, torch.ones(2, dtype=dtype), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", TABULATED)
+def test_tables_are_those_of_pywt_but_for_its_shift(name):
+    """PyWavelets' cascade ends up to the filter's length in steps beside the function, and its biorthogonal ones may be mirrored."""
+    *_, phi, psi, grid = pywt.Wavelet(name).wavefun(level=10)
+    first, steps = support(name)[0], pywt.Wavelet(name).rec_len - 1
+    phi, psi, grid = phi[::7], psi[::7], grid[::7]
+    around = torch.from_numpy(grid).unsqueeze(-1) + torch.arange(-steps, steps + 1) / 1024
+    for ours, theirs in ((ScalingFunction(name).double()(around - first), phi), (MotherWavelet(name).double()(around), psi)):
+        lowest, highest = ours.amin(-1).numpy(), ours.amax(-1).numpy()
+        beside = [np.maximum(lowest - sign * theirs, sign * theirs - highest).max() for sign in (1, -1)]
+        assert min(beside) < 1e-5 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("name", UNSOLVABLE)
+def test_table_is_that_of_pywt_where_there_are_no_exact_values(name, dtype):
+    *_, phi, psi, grid = pywt.Wavelet(name).wavefun(level=10)
     places = torch.from_numpy(grid).to(dtype)
-    np.testing.assert_allclose(MotherWavelet(name)(places).double().numpy(), psi, rtol=0, atol=TOLERANCE[dtype] * np.abs(psi).max())
-    between = (grid[1:] + grid[:-1]) / 2
-    ours = MotherWavelet(name)(torch.from_numpy(between).to(dtype)).double().numpy()
-    np.testing.assert_allclose(ours, np.interp(between, grid, psi), rtol=0, atol=TOLERANCE[dtype] * np.abs(psi).max())
+    first, last = support(name)
+    inside = (places >= first) & (places <= last)
+    for ours, theirs in ((MotherWavelet(name)(places), psi), (ScalingFunction(name)(places - first)[inside], phi[inside])):
+        np.testing.assert_allclose(ours.double().numpy(), theirs, rtol=0, atol=TOLERANCE[dtype] * np.abs(theirs).max())
+
+
+def test_tables_are_known_functions():
+    z = torch.linspace(-0.5, 3.5, 4 * 1024 + 1, dtype=torch.float64)
+    hat = (1 - (z - 1).abs()).clamp(min=0)
+    torch.testing.assert_close(ScalingFunction("bior2.4")(z), hat, rtol=0, atol=1e-6)
+    assert ScalingFunction("haar")(torch.tensor([-1e-3, 0.0, 0.5, 0.999, 1.0])).tolist() == [0, 1, 1, 1, 0]
+    root = math.sqrt(3)
+    torch.testing.assert_close(ScalingFunction("db2")(torch.tensor([1.0, 2.0])), torch.tensor([1 + root, 1 - root]) / 2)
+
+
+@pytest.mark.parametrize("name", ["haar", "db4", "bior2.4", "dmey"])
+def test_table_is_interpolated_linearly(name, dtype):
+    mother = MotherWavelet(name)
+    between = (torch.arange(1024 * 3, dtype=dtype) + 0.25) / 1024
+    expected = np.interp(between.double(), np.arange(len(mother.table)) / 1024, mother.table.double())
+    np.testing.assert_allclose(mother(between).double().numpy(), expected, rtol=0, atol=2 * TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("name", [*CLOSED, "haar", "db4", "sym5", "coif2", "bior2.4"])
 def test_has_zero_mean_and_for_orthogonal_ones_unit_norm(name):
     z = torch.linspace(-20, 20, 40 * 2048 + 1, dtype=torch.float64)
     psi = MotherWavelet(name)(z)
-    assert abs(torch.trapezoid(psi, z)) < 2e-5  # morl has 1e-5 by its definition
+    ramp = 2**-11 if name == "haar" else 0  # its jumps are a step wide
+    assert abs(torch.trapezoid(psi, z)) < 2e-5 + ramp  # morl has 1e-5 by its definition
     if name not in ("morl", "bior2.4"):
         assert torch.trapezoid(psi**2, z).item() == pytest.approx(1, abs=1e-3)
 
@@ -82,7 +140,7 @@ def test_names_near_wavelets():
 
 
 @pytest.mark.parametrize(("levels", "shifts"), [(1, 1), (3, 1), (2, 3)])
-@pytest.mark.parametrize("name", ["mexh", "gaus3", "db4"])
+@pytest.mark.parametrize("name", ["mexh", "gaus3", "haar", "db4", "bior1.3", "bior2.4"])
 def test_equals_the_formula(name, levels, shifts, dtype):
     low, high = -1.0, 3.0
     basis = Wavelet(1, wavelet=name, levels=levels, shifts=shifts, domain=(low, high))
@@ -90,7 +148,14 @@ def test_equals_the_formula(name, levels, shifts, dtype):
     u = (x - low) / (high - low)
     mother = basis.mother
     expected = [2 ** (j / 2) * mother(2**j * u * shifts - m - 0.5 + mother.center) for j in range(levels) for m in range(shifts * 2**j)]
-    assert basis.num_basis == len(expected) == shifts * (2**levels - 1)
+    if name not in CLOSED:
+        first, last = support(name)
+        scaling, length = ScalingFunction(name), last - first + 1
+        coarse = [scaling(shifts * u - m) for m in range(2 - length, shifts)]
+        expected = (coarse[:-1] if length == 2 else coarse) + expected
+        assert basis.num_basis == shifts * 2**levels + length - 2 - (length == 2)
+    else:
+        assert basis.num_basis == shifts * (2**levels - 1)
     torch.testing.assert_close(basis(x.unsqueeze(-1))[:, 0], torch.stack(expected, -1), rtol=0, atol=5 * TOLERANCE[dtype])
 
 
@@ -101,22 +166,54 @@ def test_haar_is_orthonormal():
     torch.testing.assert_close(values.T @ values / 256, torch.eye(15, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mexh", "morl", "gaus1", "gaus2", "haar", "db2", "sym4"])
-def test_functions_are_independent(name):
-    basis = Wavelet(1, wavelet=name)
+@pytest.mark.parametrize("shifts", [1, 2])
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["mexh", "morl", "gaus1", "gaus2", "haar", "sym4", *INTERVAL])
+def test_functions_are_independent(name, levels, shifts):
+    basis = Wavelet(1, wavelet=name, levels=levels, shifts=shifts).double()
     values = basis(torch.linspace(-1, 1, 500, dtype=torch.float64).unsqueeze(-1))[:, 0]
-    assert torch.linalg.matrix_rank(values, rtol=1e-6) == basis.num_basis
+    assert torch.linalg.matrix_rank(values / values.norm(dim=0), rtol=1e-9) == basis.num_basis
+
+
+def fit_errors(name, levels, frequency, shifts=1):
+    """Root mean square errors of the best fits to exp(sin(frequency x)) by the family and the constant."""
+    x = 2 * (torch.arange(1500, dtype=torch.float64).unsqueeze(-1) + math.sqrt(0.5)) / 1501 - 1
+    target, errors = torch.exp(torch.sin(frequency * x)), []
+    for level in levels:
+        values = Wavelet(1, wavelet=name, levels=level, shifts=shifts).double()(x)[:, 0]
+        design = torch.cat([torch.ones_like(x), values], 1)
+        fitted = design @ torch.linalg.lstsq(design, target, driver="gelsd").solution
+        errors.append((fitted - target).square().mean().sqrt().item())
+    return errors
 
 
 @pytest.mark.parametrize(("name", "factor"), [("mexh", 0.2), ("haar", 0.7)])
 def test_error_falls_with_levels(name, factor):
-    x = torch.linspace(-1, 1, 1000, dtype=torch.float64).unsqueeze(-1)
-    target, errors = torch.exp(torch.sin(3 * x)), []
-    for levels in range(2, 6):
-        design = torch.cat([torch.ones_like(x), Wavelet(1, wavelet=name, levels=levels)(x)[:, 0]], 1)
-        fitted = design @ torch.linalg.lstsq(design, target, driver="gelsd").solution
-        errors.append((fitted - target).square().mean().sqrt())
+    errors = fit_errors(name, range(2, 6), 3)
     assert all(finer < factor * coarser for coarser, finer in itertools.pairwise(errors)), errors
+
+
+@pytest.mark.parametrize(("name", "order"), [("db2", 2), ("db4", 4), ("sym5", 5), ("coif1", 2), ("bior2.4", 2)])
+def test_error_falls_with_the_order_of_the_scaling_function(name, order, dtype):
+    for shifts in (1, 2):
+        errors = fit_errors(name, range(1, 6), math.pi, shifts)
+        assert all(finer < coarser for coarser, finer in itertools.pairwise(errors)), errors
+        assert math.log2(errors[-2] / errors[-1]) == pytest.approx(order, abs=0.5), errors
+
+
+def test_reproduces_polynomials_up_to_the_ends():
+    """The scaling functions of db4 hold cubics."""
+    basis = Wavelet(1, wavelet="db4", levels=1, shifts=4)
+    x = (torch.arange(1025, dtype=torch.float64) / 512 - 1).unsqueeze(-1)  # points of the table
+    values = basis.double()(x)[:, 0, : basis.num_scaling]
+    for power in range(4):
+        fitted = values @ torch.linalg.lstsq(values, x**power, driver="gelsd").solution
+        torch.testing.assert_close(fitted, x**power, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_tabulated_family_keeps_the_contract():
+    check_basis(functools.partial(Wavelet, wavelet="db4"))
 
 
 @pytest.mark.parametrize("name", [*CLOSED, "haar", "db4"])

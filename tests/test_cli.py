@@ -1,0 +1,387 @@
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kanzoo import cli, config, terminal
+from kanzoo.config import compose
+from kanzoo.errors import InvalidInput
+from kanzoo.registry import plugins
+from kanzoo.signature import arguments, arguments_in_source, class_constant
+
+COMMANDS = ("run", "bench", "list", "show", "check", "leaderboard", "ui", "data")
+CSV = "size,rooms,price\n" + "".join(f"{i},{i % 5},{i * 2.5}\n" for i in range(20))
+SOUND = "task: {name: image, dataset: digits}\nbasis: {name: bspline}\n"
+
+
+@pytest.fixture
+def kanzoo(capsys, monkeypatch, tmp_path):
+    """Return a function that runs the command line here, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KANZOO_DATA", raising=False)
+
+    def kanzoo(*arguments):
+        capsys.readouterr()
+        code = cli._code(list(arguments))
+        return code, *capsys.readouterr()
+
+    return kanzoo
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Return a function that runs `python -m kanzoo.cli` in an empty folder: (exit code, stdout, stderr, CPU seconds, wall seconds)."""
+
+    def launch(*arguments, site=None):
+        environment = {key: value for key, value in os.environ.items() if key not in ("KANZOO_DATA", "COLUMNS", "PYTHONPATH")}
+        if site is not None:
+            environment["PYTHONPATH"] = str(site)
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        result = subprocess.run(
+            [sys.executable, "-m", "kanzoo.cli", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=120,
+            check=False,
+        )
+        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return result.returncode, result.stdout, result.stderr, cpu, wall
+
+    return launch
+
+
+@pytest.fixture
+def site(tmp_path, tmp_path_factory, monkeypatch):
+    """Return a folder on the path with a distribution of three bases, each of which leaves a file when it is imported.
+
+    `broken_hat` raises on import, `package_hat` lies in a package that raises, `[red]odd[/red]` tells its arguments only when imported.
+    """
+    folder = tmp_path_factory.mktemp("site")
+    touch = f"from pathlib import Path\nPath({str(folder / 'imported')!r}).touch()\n"
+    hat = "class Hat:\n    def __init__(self, in_features: int, *, degree: int = 2) -> None: ...\n"
+    (folder / "kanzoo_fake_broken.py").write_text(f"{touch}raise RuntimeError('no [b]luck[/b]')\n{hat}")
+    (folder / "kanzoo_fake_package").mkdir()
+    (folder / "kanzoo_fake_package" / "__init__.py").write_text(f"{touch}raise RuntimeError('no luck')\n")
+    (folder / "kanzoo_fake_package" / "hat.py").write_text(hat)
+    (folder / "kanzoo_fake_odd.py").write_text(touch + hat.replace("= 2", "= 1 + 1"))
+    info = folder / "kan_fake-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kan-fake\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[kanzoo.bases]\nbroken_hat = kanzoo_fake_broken:Hat\npackage_hat = kanzoo_fake_package.hat:Hat\n<odd>../x = kanzoo_fake_odd:Hat\n"
+    )
+    cached = (plugins, arguments, arguments_in_source, class_constant, config._schema)
+    monkeypatch.syspath_prepend(folder)
+    for one in cached:
+        one.cache_clear()
+    yield folder
+    monkeypatch.undo()
+    for one in cached:
+        one.cache_clear()
+
+
+def refused(result, message, hint=""):
+    """Assert that a result is exit code 2 with at most two lines, the message first."""
+    code, out, err = result[:3]
+    lines = err.splitlines()
+    assert code == 2
+    assert out == ""
+    assert lines[0].startswith(f"Error: {message}")
+    assert len(lines) == (2 if hint else 1)
+    assert not hint or hint in lines[1]
+    assert "Traceback" not in err
+
+
+# Help and speed
+
+
+def test_help_is_instant_and_lists_the_commands(launch, tmp_path):
+    code, out, _, cpu, _ = launch("--help")
+    assert code == 0
+    for command in COMMANDS:
+        assert f" {command} " in out
+    assert cpu < 0.6  # measured: 0.2 s
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom kanzoo.cli import _code\n_code(['--help'])\n"
+        "print('HEAVY', {'torch', 'omegaconf', 'mlflow', 'numpy', 'yaml', 'pytorch_lightning'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "HEAVY set()"
+
+
+def test_bad_input_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys\nfrom kanzoo.cli import _code\n"
+        "assert _code(['run', 'digits_dense', 'basis.degree=a']) == 2\nassert _code(['list']) == 0\n"
+        "assert _code(['run', 'digits_dense', '--print-config']) == 0\n"
+        "print('HEAVY', {'torch', 'mlflow', 'pandas', 'sklearn', 'scipy', 'pytorch_lightning'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert result.stdout.splitlines()[-1] == "HEAVY set()"
+
+
+def test_every_command_has_help(kanzoo):
+    for command in COMMANDS:
+        code, out, _ = kanzoo(command, "--help")
+        assert code == 0
+        assert f"kanzoo {command}" in out
+
+
+def test_no_command_shows_the_help(kanzoo):
+    code, out, err = kanzoo()
+    assert code == 2
+    assert "leaderboard" in out + err
+
+
+# Bad input, as real processes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("run", "digits_dense", "basis.degre=3"), "unknown key 'basis.degre'", "Did you mean 'degree'?"),
+        (("run", "digits_dense", "basis.name=chebyshev", "basis.degree=0"), "basis.degree must be >= 1, got 0", ""),
+        (("run", "digits_dense", "task.dataset=mnits"), "task.dataset must be one of mnist, ", ""),
+        (("run", "mnits"), "unknown experiment 'mnits'", "Did you mean 'mnist'?"),
+        (("run", "none.yaml"), "experiment must be an existing file, got 'none.yaml'", "Configs: "),
+        (("run", "bomb.yaml"), "bomb.yaml, line 1 must be readable YAML, got: anchors are not allowed", ""),
+        (("run", "tag.yaml"), "tag.yaml, line 1 must be readable YAML, got: tags are not allowed", ""),
+        (("run", "secret.yaml"), "trainer.lr must not hold an interpolation, got '${oc.env:HOME}'", "Secrets"),
+        (("run", "large.yaml"), "unknown key 'k0'", "Keys: "),
+        (
+            ("run", "regression", "task.dataset=csv", "task.file=nan.csv", "task.target=price"),
+            "task.file must hold finite numbers in column 'rooms', got 'nan' in line 5 of nan.csv",
+            "",
+        ),
+        (
+            ("run", "regression", "task.dataset=csv", "task.file=ok.csv", "task.target=prize"),
+            "task.target must be a column of ok.csv, got 'prize'",
+            "Did you mean 'price'?",
+        ),
+        (("bench", "quikc"), "unknown benchmark 'quikc'", "Did you mean 'quick'?"),
+        (("bench", "quick", "trainer.max_epochs=0"), "trainer.max_epochs must be >= 1, got 0", ""),
+        (("run", "digits_dense", "--job", "3"), "No such option", "See kanzoo --help."),
+    ],
+)
+def test_bad_input_ends_in_two_seconds_and_leaves_nothing(launch, tmp_path, arguments, message, hint):
+    anchors = "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+    files = {
+        "bomb.yaml": f"a: &a [x]\n{anchors}",
+        "tag.yaml": "task: !!python/object/apply:os.mkdir [runs]\n",
+        "secret.yaml": SOUND + "trainer: {lr: '${oc.env:HOME}'}\n",
+        "large.yaml": "{" + ",".join(f"k{i}: 1" for i in range(9000)) + "}",
+        "ok.csv": CSV,
+        "nan.csv": CSV.replace("3,3,", "3,nan,"),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    result = launch(*arguments)
+    if hint == "" and len(result[2].splitlines()) == 2:
+        hint = result[2].splitlines()[1]
+    refused(result, message, hint)
+    assert result[3] < 2
+    assert result[4] < 2 or result[3] < 1  # a machine that others load may be slow by the clock alone
+    assert {path.name for path in tmp_path.iterdir()} == set(files)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", ["../../x", "<script>", "[red]x[/red]", "/etc/passwd", ".."])
+@pytest.mark.parametrize(("command", "noun"), [("run", "experiment"), ("bench", "benchmark")])
+def test_names_that_are_no_names_are_refused(kanzoo, command, noun, name):
+    refused(kanzoo(command, name), f"{noun} must be a plain name or a path that ends in .yaml, got {name!r}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("run", "digits_dense", "--acelerator", "gpu"), "No such option: --acelerator", "See kanzoo --help."),
+        (("rnu",), "No such command 'rnu'", "See kanzoo --help."),
+        (("run",), "Missing argument 'CONFIG'", "See kanzoo --help."),
+        (("run", "digits_dense", "--jobs", "many"), "Invalid value for '--jobs'", "See kanzoo --help."),
+        (("run", "digits_dense", "--jobs", "-1"), "Invalid value for '--jobs'", "See kanzoo --help."),
+        (("run", "digits_dense", "--accelerator", "tpu"), "accelerator must be one of auto, cpu, gpu, got 'tpu'", ""),
+        (("run", "digits_dense", "--data-dir", "none"), "--data-dir must be a folder, got 'none'", ""),
+        (("list", "basis"), "unknown listing 'basis'", "Did you mean 'bases'?"),
+        (("check",), "check needs the name of a basis, got none", "For example: "),
+        (("check", "chebychev"), "unknown basis 'chebychev'", "Did you mean 'chebyshev'?"),
+        (("show", "chebychev"), "unknown basis, task, config or run 'chebychev'", "Did you mean 'chebyshev'?"),
+        (("show", "../../x"), "unknown basis, task, config or run '../../x'", "Known: "),
+    ],
+)
+def test_wrong_arguments(kanzoo, tmp_path, arguments, message, hint):
+    refused(kanzoo(*arguments), message, hint)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_the_environment_must_exist(kanzoo, monkeypatch):
+    monkeypatch.setenv("KANZOO_DATA", "/no/such/folder")
+    refused(kanzoo("run", "digits_dense"), "KANZOO_DATA must be a folder, got '/no/such/folder'")
+
+
+def test_messages_are_short_plain_lines(kanzoo, capsys):
+    code = cli._complain("name must be\nplain, got \x1b[31m\udcff \u202e", "x" * 10_000)
+    first, second = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert first == "Error: name must be plain, got \\x1b[31m\\udcff \\u202e"
+    assert len(second) < 700
+    refused(kanzoo("run", "a\x1b[31m\n.yaml"), "experiment must be an existing file, got 'a\\x1b[31m\\n.yaml'", "Configs")
+
+
+def test_interruption_is_130(kanzoo, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(config, "compose", interrupt)
+    assert kanzoo("run", "digits_dense") == (130, "", "Interrupted.\n")
+
+
+def test_main_ends_with_the_code(kanzoo):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["list", "nothing"])
+    assert caught.value.code == 2
+
+
+# Plug-ins
+
+
+def test_a_broken_plugin_is_listed_and_not_imported(kanzoo, site):
+    code, out, _ = kanzoo("list", "bases")
+    assert code == 0
+    for name in ("broken_hat", "package_hat", "<odd>../x", "chebyshev"):
+        (line,) = [line for line in out.splitlines() if line.strip().startswith(name)]
+        assert ("kan-fake 1.0" in line) is (name != "chebyshev")
+    assert out.count("degree=2") == 2  # from the source
+    assert "told when imported" in out
+    assert not (site / "imported").exists()
+
+
+def test_a_plugin_that_no_config_names_is_not_imported(kanzoo, site):
+    assert kanzoo("run", "digits_dense", "--print-config")[0] == 0
+    assert kanzoo("show", "digits_dense")[0] == 0
+    refused(kanzoo("run", "digits_dense", "basis.name=broken_hta"), "unknown basis 'broken_hta'", "Did you mean 'broken_hat'?")
+    assert not (site / "imported").exists()
+
+
+def test_showing_a_broken_plugin_tells_its_own_error(kanzoo, site):
+    refused(kanzoo("show", "broken_hat"), "basis 'broken_hat' of kan-fake 1.0 cannot be imported", "RuntimeError: no [b]luck[/b]")
+    assert (site / "imported").exists()
+
+
+@pytest.mark.slow
+def test_running_a_broken_plugin_tells_its_own_error_and_records_nothing(launch, site, tmp_path):
+    result = launch("run", "digits_dense", "basis.name=broken_hat", site=site)
+    refused(result, "basis 'broken_hat' of kan-fake 1.0 cannot be imported from kanzoo_fake_broken:Hat", "RuntimeError: no [b]luck[/b]")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plugin_that_can_only_be_imported_tells_its_own_error(kanzoo, site):
+    (site / "kanzoo_fake_odd.py").write_text("raise OSError('no luck')\n")
+    refused(
+        kanzoo("run", "digits_dense", "basis.name=<odd>../x"), "basis '<odd>../x' of kan-fake 1.0 cannot be imported", "OSError: no luck"
+    )
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("overrides", [(), ("model.name=baseline",), ("basis.name=fourier", "seed=3", "name=[red]x[/red]")])
+def test_print_config_prints_yaml_that_composes_again(kanzoo, tmp_path, overrides):
+    code, out, err = kanzoo("run", "digits_dense", *overrides, "--print-config")
+    assert (code, err) == (0, "")
+    (tmp_path / "again.yaml").write_text(out)
+    (cell,), (again,) = compose("digits_dense", overrides), compose(str(tmp_path / "again.yaml"))
+    assert again.config_hash == cell.config_hash
+    assert kanzoo("run", "again.yaml", "--print-config")[1] == out
+
+
+def test_print_config_of_a_sweep_is_one_document_a_cell(kanzoo, tmp_path):
+    _, out, _ = kanzoo("bench", "quick", "seed=0,1", "basis.name=fourier", "--print-config")
+    documents = list(yaml.safe_load_all(out))
+    assert {document["seed"] for document in documents} == {0, 1}
+    assert {document["basis"]["name"] for document in documents} == {"fourier"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "names"), [("configs", config.names()), ("benchmarks", config.names("benchmark")), ("tasks", list(plugins("task")))]
+)
+def test_listings(kanzoo, what, names):
+    code, out, _ = kanzoo("list", what)
+    assert code == 0
+    listed = {line.split()[0] for line in out.splitlines() if line.strip()}
+    assert set(names) <= listed
+
+
+def test_show_a_config(kanzoo, tmp_path):
+    code, out, _ = kanzoo("show", "digits_dense")
+    assert code == 0
+    assert yaml.safe_load(out)["task"]["dataset"] == "digits"
+    (tmp_path / "own.yaml").write_text(SOUND)
+    assert "name: own" in kanzoo("show", "own.yaml")[1]
+
+
+@pytest.mark.slow
+def test_show_a_basis(kanzoo):
+    code, out, _ = kanzoo("show", "chebyshev")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert ["degree", "int", "8", ">=", "1"] in lines
+    assert any(line[:1] == ["reference:"] and len(line) > 1 for line in lines)
+    assert ["resolution:", "degree"] in lines
+
+
+def test_data_tells_where_each_set_is(kanzoo, tmp_path):
+    code, out, _ = kanzoo("data")
+    assert code == 0
+    for name in ("digits", "diabetes", "feynman", "mnist", "fashion_mnist", "housing"):
+        assert f" {name} " in out
+    assert "set KANZOO_DATA" in out
+    (tmp_path / "[red]data" / "tabular").mkdir(parents=True)
+    (tmp_path / "[red]data" / "tabular" / "housing.csv").touch()
+    _, out, _ = kanzoo("data", "--data-dir", "[red]data")
+    assert "[red]data" in out.replace("\n", "")
+
+
+def test_markup_is_printed_literally(capsys, kanzoo):
+    terminal.say("[red]x[/red] [link=file:///etc]y[/link]")
+    assert capsys.readouterr().out == "[red]x[/red] [link=file:///etc]y[/link]\n"
+    _, out, _ = kanzoo("show", _named("[red]x[/red]"))
+    assert "name: '[red]x[/red]'" in out
+
+
+def test_markup_in_the_name_of_a_run_is_printed_literally(capsys):
+    (cell,) = compose("digits_dense", ["name=[bold]x[/bold]", "task.hidden=[8]"])
+    with terminal.one_run(cell) as progress:
+        progress(1.0)
+    assert "[bold]x[/bold](hidden=[8]) bspline seed=0" in capsys.readouterr().out
+
+
+def _named(name):
+    Path("own.yaml").write_text(f"{SOUND}name: '{name}'\n")
+    return "own.yaml"
+
+
+def test_completion_offers_names():
+    assert "digits_dense" in cli._complete_config("digits")
+    assert cli._complete_benchmark("qui") == ["quick"]
+    assert cli._complete_basis("cheb") == ["chebyshev"]
+    assert "basis.name=chebyshev" in cli._complete_override("basis.name=c")
+
+
+def test_two_lines_of_an_error_travel():
+    error = InvalidInput("a", "b")
+    assert (error.message, error.hint) == ("a", "b")
