@@ -17,6 +17,7 @@ optimizer = torch.optim.LBFGS(net.parameters(), line_search_fn="strong_wolfe")
 
 
 def closure() -> torch.Tensor:
+    """Return the training loss, its gradients filled in."""
     optimizer.zero_grad()
     loss = (net(x[train]) - y[train]).square().mean()
     loss.backward()

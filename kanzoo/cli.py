@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="kanzoo",
     help="Kolmogorov-Arnold networks: compare basis functions on real tasks, fairly.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+#: What typer raises for a wrong option, argument or command: click's ClickException, or that of its own copy of click (typer 0.29).
+_WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 
 
 def _complete_config(incomplete: str) -> list[str]:
@@ -141,9 +143,9 @@ def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir
     jobs = min(jobs or min(cores, 4), len(cells))
     place = Place(uri, experiment, data_dir=data_dir, accelerator=accelerator, threads=max(1, cores // jobs) if jobs > 1 else 0)
     if len(cells) == 1:
-        for kind, section in (("basis", cells[0].basis), ("task", cells[0].task)):
-            if section:
-                registry.find(kind, section["name"]).load()  # one that cannot be imported leaves no database behind
+        if cells[0].basis:
+            registry.find("basis", cells[0].basis["name"]).load()  # one that cannot be imported leaves no database behind
+        registry.find("task", cells[0].task["name"]).load()
         with terminal.one_run(cells[0]) as progress:
             row = benchmark.run_one(cells[0], place, progress)
         terminal.result(row)
@@ -311,23 +313,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _code(arguments: list[str] | None) -> int:
-    import click
-
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=(sys.argv[1:] if arguments is None else arguments) or ["--help"], prog_name="kanzoo", standalone_mode=False)
     except InvalidInput as error:
         return _complain(error.message, error.hint)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
+    except _WRONG_USAGE as error:
         return _complain(error.format_message(), "See kanzoo --help.")
-    except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("Interrupted.\n")
-        return 130
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
     except BrokenPipeError:  # `kanzoo list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    if code == 130:
+        sys.stderr.write("Interrupted.\n")
     return code if isinstance(code, int) else 0
 
 

@@ -165,7 +165,7 @@ def read(name: str, kind: Literal["experiment", "benchmark"] = "experiment") -> 
     by_path = name.endswith((".yaml", ".yml"))
     if by_path:
         path = Path(name)
-    elif _PLAIN_NAME.fullmatch(name) and ".." not in name:
+    elif _PLAIN_NAME.fullmatch(name):
         path = (folder() / "benchmark" if kind == "benchmark" else folder()) / f"{name}.yaml"
     else:
         raise InvalidInput(f"{kind} must be a plain name or a path that ends in .yaml, got {name!r}")
@@ -374,6 +374,7 @@ def _apply(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[str], data_dir: Path | None) -> Cell:
+    usual = _validated(ModelConfig, content["model"] if isinstance(content.get("model"), dict) else {}, "model.")
     content = _apply(content, [*own, *overrides])
     allowed = ["name", *_SECTIONS, "seed"]
     for key, value in content.items():
@@ -413,8 +414,16 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         basis=basis,
         trainer=trainer,
         seed=head["seed"],
-        task_label=_label(head["name"], {key: value for key, value in task.items() if f"task.{key}" in given and key != "name"}),
-        model_label=_model_label(model, basis, task, {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned}),
+        task_label=_label(
+            head["name"],
+            {key: Path(value).name if key == "file" else value for key, value in task.items() if f"task.{key}" in given and key != "name"},
+        ),
+        model_label=_model_label(
+            {key: value for key, value in model.items() if key != "name" and value != usual[key]},
+            basis,
+            task,
+            {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned},
+        ),
         plugin=f"{origin.distribution} {origin.version}",
         task_key=_hash(task_identity),
         model_key=_hash(model_identity),
@@ -425,17 +434,13 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     )
 
 
-def _model_label(model: Section, basis: Section, task: Section, trainer: dict[str, Any]) -> str:
-    extra = {
-        item.name: model[item.name] for item in dataclasses.fields(ModelConfig) if item.name in model and model[item.name] != item.default
-    }
+def _model_label(unusual: Section, basis: Section, task: Section, tuned: Section) -> str:
+    """Return the basis or baseline with what differs from the config file and from the basis's defaults."""
     if not basis:
-        return _label(
-            "cnn" if task.get("network") == "conv" else "mlp", {"width": extra["width"]} | trainer if "width" in extra else trainer
-        )
+        return _label("cnn" if task.get("network") == "conv" else "mlp", unusual | tuned)
     found = cell_schema("basis", basis["name"])
     own = {key: value for key, value in basis.items() if key != "name" and _plain(value) != _plain(found[key].default)}
-    return _label(basis["name"], own | extra | trainer)
+    return _label(basis["name"], own | unusual | tuned)
 
 
 def _label(name: str, extra: Mapping[str, Any]) -> str:

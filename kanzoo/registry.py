@@ -37,7 +37,7 @@ class Plugin:
         """
         try:
             return EntryPoint(self.name, self.target, GROUPS[self.kind]).load()
-        except Exception as error:  # a stranger's code may raise anything
+        except (Exception, SystemExit) as error:  # a stranger's code may raise anything
             raise InvalidInput(
                 f"{self.kind} {self.name!r} of {self.distribution} {self.version} cannot be imported from {self.target}",
                 f"{type(error).__name__}: {error}",

@@ -33,10 +33,13 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.telemetry import set_telemetry_client
 
 from kanzoo.config import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.record import Row, Status, parse
+
+set_telemetry_client()  # reads the switch again: somebody may have imported mlflow before
 
 for _name in ("mlflow", "alembic"):  # the creation of a database is not news
     logging.getLogger(_name).setLevel(logging.WARNING)

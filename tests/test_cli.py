@@ -140,9 +140,9 @@ def test_every_command_has_help(kanzoo):
 
 
 def test_no_command_shows_the_help(kanzoo):
-    code, out, err = kanzoo()
-    assert code == 2
-    assert "leaderboard" in out + err
+    code, out, _ = kanzoo()
+    assert code == 0
+    assert "leaderboard" in out
 
 
 # Bad input, as real processes
@@ -210,7 +210,7 @@ def test_names_that_are_no_names_are_refused(kanzoo, command, noun, name):
     [
         (("run", "digits_dense", "--acelerator", "gpu"), "No such option: --acelerator", "See kanzoo --help."),
         (("rnu",), "No such command 'rnu'", "See kanzoo --help."),
-        (("run",), "Missing argument 'CONFIG'", "See kanzoo --help."),
+        (("run",), "Missing argument", "See kanzoo --help."),
         (("run", "digits_dense", "--jobs", "many"), "Invalid value for '--jobs'", "See kanzoo --help."),
         (("run", "digits_dense", "--jobs", "-1"), "Invalid value for '--jobs'", "See kanzoo --help."),
         (("run", "digits_dense", "--accelerator", "tpu"), "accelerator must be one of auto, cpu, gpu, got 'tpu'", ""),

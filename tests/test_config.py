@@ -39,12 +39,12 @@ def write(tmp_path):
 def install(tmp_path, monkeypatch):
     """Return a function that puts a distribution with one basis on the path, as an installer would."""
 
-    def install(source, *, version="1.0", name="fake_hat", site="site"):
-        folder = tmp_path / site
+    def install(source, *, version="1.0", name="fake_hat", group="kanzoo.bases"):
+        folder = tmp_path / "site"
         info = folder / "kan_fake.dist-info"
         info.mkdir(parents=True, exist_ok=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: kan-fake\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[kanzoo.bases]\n{name} = kanzoo_fake_{name}:Hat\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = kanzoo_fake_{name}:Hat\n")
         (folder / f"kanzoo_fake_{name}.py").write_text(source)
         monkeypatch.syspath_prepend(folder)
         forget()
@@ -108,7 +108,7 @@ def test_defaults_come_from_the_signature():
     cell = one("digits_dense", "basis.name=bspline")
     assert cell.basis == {"name": "bspline", "degree": 3, "grid_size": 5, "domain": (-1.0, 1.0), "grid_uniformity": 0.02}
     assert set(cell.task) == {"name", "dataset", "network", "hidden", "channels", "kernel_size"}
-    assert (cell.model["squash"], cell.trainer["optimizer"], cell.seed) == ("tanh", "adamw", 0)
+    assert (cell.model["residual"], cell.trainer["optimizer"], cell.seed) == ("silu", "adamw", 0)
     assert (cell.score, cell.direction, cell.name) == ("accuracy", "max", "digits_dense")
 
 
@@ -209,7 +209,7 @@ def test_the_command_repeats_the_cell():
     [
         ["basis.degree=3"],
         ["basis.name=bspline"],
-        ["model.name=kan", "model.squash=tanh"],
+        ["model.name=kan", "model.residual=silu"],
         ["trainer.weight_decay=0.0001"],
         ["basis.domain=[-1,1]"],
         ["seed=0"],
@@ -285,6 +285,18 @@ def test_a_plugin_enters_with_its_version_and_is_not_imported(install, tmp_path)
     install(source, version="1.1")
     assert one("digits_dense", "basis.name=fake_hat").config_hash != first.config_hash
     assert not (tmp_path / "imported").exists()
+
+
+def test_a_task_enters_with_its_version(install):
+    keys = set()
+    for version in ("1.0", "1.1"):
+        install(
+            "class Hat:\n    score = 'loss'\n    def __init__(self, *, size: int = 2) -> None: ...\n", version=version, group="kanzoo.tasks"
+        )
+        cell = one("digits_dense", "task.name=fake_hat", "model.name=baseline")
+        assert (cell.score, cell.task) == ("loss", {"name": "fake_hat", "size": 2})
+        keys.add((cell.task_key, cell.config_hash))
+    assert len({task for task, _ in keys}) == len({whole for _, whole in keys}) == 2
 
 
 # Benchmarks
@@ -567,6 +579,7 @@ def test_omegaconf_has_no_way_to_the_environment(monkeypatch):
     [
         ("mnits", "unknown experiment 'mnits'"),
         ("no/such.yaml", "experiment must be an existing file, got 'no/such.yaml'"),
+        ("a/../../x", "experiment must be a plain name or a path that ends in .yaml, got 'a/../../x'"),
         ("../../x", "experiment must be a plain name or a path that ends in .yaml, got '../../x'"),
         ("<script>", "experiment must be a plain name or a path that ends in .yaml, got '<script>'"),
         ("/etc/passwd", "experiment must be a plain name or a path that ends in .yaml, got '/etc/passwd'"),
@@ -637,3 +650,16 @@ def test_no_override_raises_anything_but_invalid_input(override):
         for cell in cells:
             cell.to_yaml().encode()
     assert not re.search(r"^$|typing\.|<class|[Oo]mega[Cc]onf", message)
+
+
+def test_a_model_is_labelled_by_what_differs_from_its_config():
+    assert one("digits_dense").model_label == "bspline"  # whose config sets another squash than the schema's default
+    assert one("digits_dense", "model.squash=tanh").model_label == "bspline(squash=tanh)"
+    assert one("digits_dense", "model.name=baseline", "model.width=8").model_label == "mlp(width=8)"
+
+
+def test_a_label_holds_no_path(tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("a,y\n" + "\n".join(f"{i},{i}" for i in range(20)))
+    cell = one("regression", "task.dataset=csv", f"task.file={table}", "task.target=y")
+    assert cell.task_label == "regression(dataset=csv, file=mine.csv, target=y)"

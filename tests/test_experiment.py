@@ -4,7 +4,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +24,6 @@ from kanzoo.models import num_parameters
 from kanzoo.place import Place
 from kanzoo.record import Row
 from kanzoo.tracking import Tracker
-
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates: https://github.com/sqlalchemy/sqlalchemy/issues/11045
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -60,9 +59,9 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tiny: str, new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+def finished(tiny: str, new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
-    yield Finished(tiny, new_store(folder), folder)
+    return Finished(tiny, new_store(folder), folder)
 
 
 def test_row_is_measured_and_comes_back_whole(finished: Finished) -> None:
@@ -169,6 +168,7 @@ def test_unknown_run_is_refused(finished: Finished) -> None:
         ("allocate", "out of memory: "),
         ("exit", "SystemExit: 3"),
     ],
+    ids=["raise", "build", "nan", "memory", "device_memory", "allocate", "exit"],
 )
 def test_failure_is_recorded_with_its_reason(tiny: str, uri: str, faulty: Path, how: str, reason: str) -> None:
     cell, tracker = cell_of(tiny, "basis.name=faulty", f"basis.how={how}"), Tracker(uri)

@@ -5,6 +5,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from kanzoo.basis import BasisFactory, is_edge_factory
+from kanzoo.layers import expansion
 from kanzoo.layers.expansion import Expansion, Residual, check_residual, residual_branch, residual_std
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.squash import Squash
@@ -94,12 +95,12 @@ class KANConv2d(nn.Module):
             return
         self.expansion = Expansion(in_channels, basis, squash)
         shape = (out_channels, -1, in_channels // groups, *self.kernel_size)
-        share = 1.0 if residual == "none" else 0.5
+        share = 1.0 if residual == "none" else expansion.COEFFICIENT_SHARE
         std = self.expansion.coefficient_std(fan_in, share)
         start = torch.randn(out_channels, len(std), *shape[2:], generator=generator) * std[:, None, None, None]
         self.weight = nn.Parameter(start.flatten(1, 2))
         if residual != "none":
-            scale = residual_std(residual, self.expansion.basis.domain, fan_in, share)
+            scale = residual_std(residual, self.expansion.basis.domain, fan_in, 1 - share)
             self.residual_weight = nn.Parameter(torch.randn(out_channels, *shape[2:], generator=generator) * scale)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 

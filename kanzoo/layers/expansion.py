@@ -11,6 +11,9 @@ from kanzoo.layers.squash import Squash, SquashInto
 
 Residual = Literal["silu", "identity", "none"]
 
+#: Share of the initial output variance that the coefficients give when a residual branch gives the rest.
+COEFFICIENT_SHARE = 0.5
+
 #: Weight of a point of the domain beside a sample when coefficients are re-fitted.
 _OFF_SAMPLE_WEIGHT = 1e-2
 

@@ -5,6 +5,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from kanzoo.basis import BasisFactory, EdgeBasis, is_edge_factory
+from kanzoo.layers import expansion
 from kanzoo.layers.expansion import Expansion, Residual, check_residual, edge_mean_square, residual_branch, residual_std
 from kanzoo.layers.squash import Squash, SquashInto
 
@@ -61,7 +62,7 @@ class KANLinear(nn.Module):
         self.residual = check_residual(residual)
         self.edge: EdgeBasis | None = None
         self.expansion: Expansion | None = None
-        share = 1.0 if residual == "none" else 0.5
+        share = 1.0 if residual == "none" else expansion.COEFFICIENT_SHARE
         if is_edge_factory(basis):
             edge = basis(in_features, out_features)
             assert isinstance(edge, EdgeBasis)
@@ -75,7 +76,7 @@ class KANLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_features, std.shape[-1], generator=generator) * std)
         self.residual_weight: nn.Parameter | None = None
         if residual != "none":
-            scale = residual_std(residual, domain, in_features, share)
+            scale = residual_std(residual, domain, in_features, 1 - share)
             self.residual_weight = nn.Parameter(torch.randn(out_features, in_features, generator=generator) * scale)
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 

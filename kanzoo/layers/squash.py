@@ -12,8 +12,8 @@ class SquashInto(nn.Module):
     r"""Map inputs into a domain with centre c and half width h.
 
     * `tanh`: $c + h \tanh((x - c)/h)$: smooth, of slope 1 at the centre, never outside;
-    * `layernorm`: $c + \tfrac h2\,\mathrm{LayerNorm}(x)$ over the features: two standard deviations fill the domain (with one
-      feature alone it is the identity);
+    * `layernorm`: $c + h \tanh(\tfrac12\mathrm{LayerNorm}(x))$ over the features: what wide layers want, whose outputs drift as they
+      learn until tanh alone saturates (with one feature, which it would erase, it is `tanh`);
     * `clamp`: the nearest point of the domain;
     * `none`: the identity; what a basis does outside its domain is its own affair.
 
@@ -38,13 +38,12 @@ class SquashInto(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(*batch, num_features)` to the same shape."""
-        if self.kind == "tanh":
-            return self.center + self.half_width * torch.tanh((x - self.center) / self.half_width)
         if self.kind == "clamp":
             return x.clamp(self.low, self.high)
-        if self.norm is not None:
-            return self.center + self.half_width / 2 * self.norm(x)  # type: ignore[no-any-return]
-        return x
+        if self.kind == "none":
+            return x
+        place = (x - self.center) / self.half_width if self.norm is None else self.norm(x) / 2
+        return self.center + self.half_width * torch.tanh(place)
 
     def extra_repr(self) -> str:
         """Describe the map in a printed network."""

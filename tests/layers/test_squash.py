@@ -7,7 +7,7 @@ KINDS = ["tanh", "layernorm", "clamp", "none"]
 NASTY = torch.tensor([[0.0, 1.0, -1.0], [1e3, -1e3, 1e-30], [2.0, 3.0, 5.0]])
 
 
-@pytest.mark.parametrize("kind", ["tanh", "clamp"])
+@pytest.mark.parametrize("kind", ["tanh", "layernorm", "clamp"])
 @pytest.mark.parametrize("domain", [(-1.0, 1.0), (0.0, 1.0), (-3.0, 5.0)])
 def test_result_is_inside_the_domain(kind, domain):
     y = SquashInto(kind, domain, 3)(NASTY)
@@ -28,17 +28,18 @@ def test_clamp_is_the_identity_inside():
     assert torch.equal(SquashInto("clamp", (-1.0, 1.0), 1)(x), x)
 
 
-def test_layernorm_fills_the_domain_with_two_deviations():
-    x = torch.randn(200, 64, generator=torch.Generator().manual_seed(0))
-    y = SquashInto("layernorm", (0.0, 4.0), 64)(x)
-    torch.testing.assert_close(y.mean(-1), torch.full((200,), 2.0), atol=1e-5, rtol=0)
-    torch.testing.assert_close(y.std(-1, correction=0), torch.full((200,), 1.0), atol=1e-3, rtol=0)
+def test_layernorm_is_tanh_of_half_the_standardised_features():
+    x = 3 * torch.randn(200, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 7
+    standard = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    squash = SquashInto("layernorm", (0.0, 4.0), 64).double()
+    torch.testing.assert_close(squash(x), 2 + 2 * torch.tanh(standard / 2))
+    assert sorted(name for name, _ in squash.named_parameters()) == ["norm.bias", "norm.weight"]
 
 
-def test_layernorm_of_one_feature_is_the_identity():
+def test_layernorm_of_one_feature_would_erase_it_and_is_tanh():
     squash = SquashInto("layernorm", (-1.0, 1.0), 1)
     x = torch.randn(5, 1, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(squash(x), x)
+    assert torch.equal(squash(x), torch.tanh(x))
     assert not list(squash.parameters())
 
 
