@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 LAUNCH := MLFLOW_DISABLE_TELEMETRY=true
 
-.PHONY: run test setup check bench ui leaderboard format clean
+.PHONY: run test test-slow setup check format bench ui leaderboard render clean
 
 run: setup  ## benchmark `quick` on embedded data, then the ranking and where to look
 	$(LAUNCH) $(BIN)/kanzoo bench quick
@@ -35,10 +35,13 @@ format: setup
 
 bench: run
 
-leaderboard: setup  ## rank the recorded quick benchmark; keep its raw rows and render the pages from them
+leaderboard: setup  ## keep the raw rows of the recorded quick benchmark, then render
 	$(BIN)/kanzoo leaderboard --experiment quick --out runs/leaderboard
 	cp runs/leaderboard/results.csv leaderboard/results/quick.csv
-	$(BIN)/kanzoo leaderboard --results leaderboard/results/quick.csv --out leaderboard --excerpt README.md
+	$(MAKE) render
+
+render: setup  ## the pages of leaderboard/ and the excerpt in README.md from leaderboard/results/*.csv
+	$(BIN)/kanzoo leaderboard $(addprefix --results ,$(wildcard leaderboard/results/*.csv)) --out leaderboard --excerpt README.md
 
 ui: setup  ## MLflow on loopback
 	$(BIN)/kanzoo ui

@@ -23,7 +23,7 @@ net = nn.Sequential(
     nn.Linear(64, 10),
 )
 optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
-for epoch in range(8):
+for _epoch in range(8):
     for batch in torch.randperm(1400).split(64):
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(x[train][batch]), y[train][batch]).backward()

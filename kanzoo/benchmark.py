@@ -5,6 +5,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -128,7 +129,7 @@ class _Pool:
         self._todo: queue.SimpleQueue[tuple[Cell, bool]] = queue.SimpleQueue()
         for cell in cells:
             self._todo.put((cell, False))
-        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._lock, self._stop, self._ended = threading.Lock(), threading.Event(), threading.Semaphore(0)
         self._workers: set[ProcessPoolExecutor] = set()
         self._errors: list[BaseException] = []
 
@@ -137,20 +138,24 @@ class _Pool:
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)  # a join without a limit would not let Ctrl+C through
+            for _ in threads:
+                while not self._ended.acquire(timeout=0.2):  # a wait without a limit would not let Ctrl+C through
+                    pass
         except BaseException:
+            # Not by the threads: one whose `join` was interrupted counts as ended (https://github.com/python/cpython/issues/90882).
             self._stop.set()
-            with self._lock:
-                for worker in self._workers:
-                    for process in list((worker._processes or {}).values()):
-                        process.kill()
-            for thread in threads:
-                thread.join(10)
+            while self._workers:
+                self._kill_workers()  # again and again: one may be starting right now
+                time.sleep(0.05)
             raise
         if self._errors:
             raise self._errors[0]
+
+    def _kill_workers(self) -> None:
+        with self._lock:
+            for worker in self._workers:
+                for process in list((worker._processes or {}).values()):
+                    process.kill()
 
     def _serve(self) -> None:
         # Ctrl+C is the launcher's: a worker inherits this mask from its very start, before it could set a handler of its own.
@@ -169,9 +174,8 @@ class _Pool:
                 except BrokenProcessPool:
                     if self._stop.is_set():
                         return
-                    worker.shutdown(wait=False)
-                    self._forget(worker)
-                    worker = self._new_worker()
+                    dead, worker = worker, self._new_worker()
+                    self._forget(dead)
                     row = worker.submit(_bury, cell, self.place, "its process was killed, most likely for lack of memory").result()
                 if row is None:  # another launcher has it: look again when the rest is done
                     self._todo.put((cell, True))
@@ -182,8 +186,8 @@ class _Pool:
         except BaseException as error:  # handed to the thread that waits
             self._errors.append(error)
         finally:
-            worker.shutdown(wait=False, cancel_futures=True)
             self._forget(worker)
+            self._ended.release()
 
     def _new_worker(self) -> ProcessPoolExecutor:
         worker = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker)
@@ -192,6 +196,7 @@ class _Pool:
         return worker
 
     def _forget(self, worker: ProcessPoolExecutor) -> None:
+        worker.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._workers.discard(worker)
 

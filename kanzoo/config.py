@@ -444,7 +444,8 @@ def _model_label(unusual: Section, basis: Section, task: Section, tuned: Section
 
 
 def _label(name: str, extra: Mapping[str, Any]) -> str:
-    return f"{name}({', '.join(f'{key}={_plain(value)}' for key, value in extra.items())})" if extra else name
+    shown = {key: f"{value:g}" if isinstance(value, float) else _plain(value) for key, value in extra.items()}
+    return f"{name}({', '.join(f'{key}={value}' for key, value in shown.items())})" if shown else name
 
 
 def _quote(override: str) -> str:

@@ -126,6 +126,7 @@ def record_failure(cell: Cell, place: Place, reason: str) -> Row:
     recorder = _start(tracker, cell, place)
     row = replace(_first_row(cell, place, recorder.run_id), status="FAILED", reason=reason)
     recorder.row(row)
+    recorder.params(_flat(cell.resolved()))
     recorder.artifact("config.yaml", cell.to_yaml())
     recorder.close("FAILED")
     return row

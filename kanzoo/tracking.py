@@ -19,7 +19,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -39,7 +39,7 @@ from kanzoo.config import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.record import Row, Status, parse
 
-set_telemetry_client()  # reads the switch again: somebody may have imported mlflow before
+set_telemetry_client()  # type: ignore[no-untyped-call]  # reads the switch again: somebody may have imported mlflow before
 
 for _name in ("mlflow", "alembic"):  # the creation of a database is not news
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -167,10 +167,11 @@ class Tracker:
         return None
 
     def _restate(self, run: Run, status: Status, reason: str) -> None:
-        self.client.set_tag(run.info.run_id, "kanzoo.reason", reason)
-        if _ROW in run.data.tags:
-            row = json.loads(run.data.tags[_ROW]) | {"status": status, "reason": reason}
-            self.client.set_tag(run.info.run_id, _ROW, json.dumps(row))
+        recorder, row = Recorder(self.client, run.info.run_id), _row(run)
+        if row is None:
+            recorder.tags({"kanzoo.reason": reason})
+        else:
+            recorder.row(replace(row, status=status, reason=reason))
 
     # ----------------------------------------------------------------- reading
 
@@ -315,8 +316,10 @@ class Recorder:
         self.client.log_batch(self.run_id, tags=[RunTag(key, value[:RUN_TAG]) for key, value in values.items()])
 
     def row(self, row: Row) -> None:
-        """Write the run's row."""
-        self.tags({_ROW: json.dumps(asdict(row)), "kanzoo.reason": row.reason})
+        """Write the run's row, and its description: why it failed, and the command that repeats it."""
+        why = f"{row.status}:\n\n```text\n{row.reason}\n```\n\n" if row.reason else ""
+        note = f"{why}Run it again:\n\n```sh\n{row.command}\n```\n"
+        self.tags({_ROW: json.dumps(asdict(row)), "kanzoo.reason": row.reason, "mlflow.note.content": note})
 
     def artifact(self, name: str, content: bytes | str) -> None:
         """Write a file and its sha256."""

@@ -179,6 +179,8 @@ def test_failure_is_recorded_with_its_reason(tiny: str, uri: str, faulty: Path, 
     run = tracker.run(row.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["kanzoo.reason"] == row.reason
+    assert row.reason in run.data.tags["mlflow.note.content"]
+    assert run.data.params["basis.how"] == how
     assert "Traceback" in tracker.artifact(row.run_id, "traceback.txt", faulty).read_text(encoding="utf-8")
     (read,) = tracker.rows()
     assert repr(asdict(read)) == repr(asdict(row))  # NaN is not equal to itself
@@ -186,6 +188,15 @@ def test_failure_is_recorded_with_its_reason(tiny: str, uri: str, faulty: Path, 
     plain = reason.partition("<")[0].partition("|")[0].strip()
     assert plain in render_markdown([read])
     assert plain in render_html([read])
+
+
+def test_failure_outside_the_run_is_recorded_like_one_inside(tiny: str, uri: str) -> None:
+    cell = cell_of(tiny)
+    row = experiment.record_failure(cell, Place(uri, "experiment"), "killed")
+    run = Tracker(uri).run(row.run_id)
+    assert (run.info.status, row.status, row.reason) == ("FAILED", "FAILED", "killed")
+    assert run.data.params["basis.name"] == "chebyshev"
+    assert Tracker(uri).artifact(row.run_id, "config.yaml", Path(uri.removeprefix("sqlite:///")).parent).is_file()
 
 
 def test_score_that_is_not_finite_is_a_failure(tiny: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

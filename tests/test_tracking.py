@@ -376,6 +376,7 @@ with tracker.claim(sys.argv[2]) as free:
         assert tracker.sweep() == 1
         assert tracker.run(living_id).info.status == "RUNNING"
         assert tracker.run(dead_id).info.status == "KILLED"
+        assert "its process ended without a word" in tracker.run(dead_id).data.tags["mlflow.note.content"]
         (row,) = tracker.rows()
         assert (row.config_hash, row.status, row.reason) == (
             "dead",

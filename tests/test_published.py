@@ -1,0 +1,43 @@
+"""What is published is rendered from raw rows: nothing in it is typed by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from kanzoo import publish
+from kanzoo.errors import InvalidInput
+from kanzoo.leaderboard import read_csv
+
+ROOT = Path(__file__).parent.parent
+ROWS = [row for path in sorted((ROOT / "leaderboard" / "results").glob("*.csv")) for row in read_csv(path)]
+
+
+def test_the_pages_are_what_the_rows_render_to(tmp_path: Path) -> None:
+    publish.write(ROWS, tmp_path, raw=False)
+    for name in ("README.md", "index.html"):
+        assert (tmp_path / name).read_text() == (ROOT / "leaderboard" / name).read_text(), f"run `make render` and commit leaderboard/{name}"
+
+
+def test_the_excerpt_is_what_the_rows_render_to(tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text((ROOT / "README.md").read_text())
+    publish.write_excerpt(ROWS, copy)
+    assert copy.read_text() == (ROOT / "README.md").read_text(), "run `make render` and commit README.md"
+
+
+def test_every_row_can_be_traced() -> None:
+    assert ROWS
+    for row in ROWS:
+        assert row.run_id
+        assert row.date
+        assert row.hardware
+        assert row.config_hash
+        assert row.command.startswith("kanzoo run ")
+
+
+def test_an_excerpt_needs_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    with pytest.raises(InvalidInput, match="must hold the marks"):
+        publish.write_excerpt(ROWS, page)
+    assert page.read_text() == "no marks"
