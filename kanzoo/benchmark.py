@@ -69,6 +69,8 @@ def launch(name: str, cells: Sequence[Cell], place: Place, *, jobs: int = 1, lis
         parent = _parent(tracker, place.experiment, name, create=bool(todo), reopen=first)
         outcome.parent = parent.run_id if parent else None
         if not todo or parent is None:
+            if parent and first:
+                parent.close("FINISHED")  # its launcher may have been killed after the last cell
             return outcome
         place = replace(place, parent=parent.run_id)
         try:

@@ -82,7 +82,7 @@ def run(
 
     data = _data_dir(data_dir)
     cells = configs.compose(config, overrides or [], data_dir=data)
-    _run(cells[0].name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config)
+    _run(cells[0].name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config, alone=len(cells) == 1)
 
 
 @app.command()
@@ -103,7 +103,7 @@ def bench(
 
     data = _data_dir(data_dir)
     grid, cells = configs.compose_grid(benchmark, overrides or [], data_dir=data)
-    _run(grid.name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config)
+    _run(grid.name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config, alone=False)
 
 
 def _run(
@@ -116,6 +116,8 @@ def _run(
     accelerator: str,
     dry_run: bool,
     print_config: bool,
+    *,
+    alone: bool,
 ) -> None:
     from kanzoo import terminal
 
@@ -130,10 +132,12 @@ def _run(
     if dry_run:
         terminal.dry_run(cells, uri, data_dir)
         return
-    raise typer.Exit(_execute(name, cells, uri, experiment or name, data_dir, jobs, accelerator))
+    raise typer.Exit(_execute(name, cells, uri, experiment or name, data_dir, jobs, accelerator, alone=alone))
 
 
-def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir: Path | None, jobs: int, accelerator: str) -> int:
+def _execute(
+    name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir: Path | None, jobs: int, accelerator: str, *, alone: bool
+) -> int:
     """Run the cells, publish all that is known of them, print it; return the exit code."""
     from kanzoo import benchmark, publish, registry, terminal
     from kanzoo.place import Place
@@ -146,8 +150,11 @@ def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir
         if cells[0].basis:
             registry.find("basis", cells[0].basis["name"]).load()  # one that cannot be imported leaves no database behind
         registry.find("task", cells[0].task["name"]).load()
+    if alone:
         with terminal.one_run(cells[0]) as progress:
             row = benchmark.run_one(cells[0], place, progress)
+        tracker = Tracker(uri)
+        publish.publish(tracker, row.experiment, None, tracker.rows(row.experiment))
         terminal.result(row)
         return 0 if row.status == "FINISHED" else 1
     view = terminal.LaunchView(len(cells))
@@ -155,8 +162,7 @@ def _execute(name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir
         outcome = benchmark.launch(name, cells, place, jobs=jobs, listener=view)
     tracker, tasks = Tracker(uri), {cell.task_key for cell in cells}
     rows = tracker.rows(experiment)
-    if outcome.rows:
-        publish.publish(tracker, experiment, outcome.parent, rows)
+    publish.publish(tracker, experiment, outcome.parent, rows)
     terminal.ranking([row for row in rows if row.task_key in tasks] or outcome.skipped)
     terminal.say(
         f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {len(outcome.failed)} failed. Records: {tracker.uri}"

@@ -1,12 +1,16 @@
 """Puts the leaderboard where people look: files, artifacts of the parent run, summary runs, and views of the experiment in MLflow."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import latest, rank, render_html, render_markdown, summarise, write_csv
 from kanzoo.record import Row
 from kanzoo.tracking import EXPERIMENT_TAG, RUN_TAG, Recorder, Tracker
+
+#: Tag of a parent run: what its leaderboard was made from.
+_PUBLISHED = "kanzoo.published"
 
 #: Models a task in an excerpt.
 _EXCERPT = 4
@@ -64,15 +68,24 @@ def write_excerpt(rows: Sequence[Row], path: Path) -> None:
 
 
 def publish(tracker: Tracker, experiment: str, parent: str | None, rows: Sequence[Row]) -> None:
-    """Show rows in MLflow: the page and the table as artifacts of the parent run, a summary run a model, a description, saved views."""
+    """Show rows in MLflow: the page and the table as artifacts of the parent run, a summary run a model, a description, saved views.
+
+    What is shown already is not written again.
+    """
     rows = latest(rows)
+    if not rows:
+        return
     markdown = render_markdown(rows)
     if parent is not None:
+        state = sha256(repr(sorted((row.run_id, row.status) for row in rows)).encode()).hexdigest()
+        if tracker.run(parent).data.tags.get(_PUBLISHED) == state:
+            return
         recorder = Recorder(tracker.client, parent)
         recorder.artifact("leaderboard.html", render_html(rows))
         recorder.artifact("leaderboard.md", markdown)
         recorder.tags({"mlflow.note.content": _fitting(rows, RUN_TAG)})
         _summaries(tracker, experiment, parent, rows)
+        recorder.tags({_PUBLISHED: state})
     tracker.describe(experiment, _fitting(rows, EXPERIMENT_TAG), _views(rows))
 
 

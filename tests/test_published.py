@@ -15,7 +15,9 @@ ROWS = [row for path in sorted((ROOT / "leaderboard" / "results").glob("*.csv"))
 def test_the_pages_are_what_the_rows_render_to(tmp_path: Path) -> None:
     publish.write(ROWS, tmp_path, raw=False)
     for name in ("README.md", "index.html"):
-        assert (tmp_path / name).read_text() == (ROOT / "leaderboard" / name).read_text(), f"run `make render` and commit leaderboard/{name}"
+        assert (tmp_path / name).read_text() == (ROOT / "leaderboard" / name).read_text(), (
+            f"run `make render` and commit leaderboard/{name}"
+        )
 
 
 def test_the_excerpt_is_what_the_rows_render_to(tmp_path: Path) -> None:
