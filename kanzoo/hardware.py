@@ -1,9 +1,12 @@
 """What a measurement was taken on: times of different fingerprints are not compared."""
 
+import ctypes
+import gc
 import hashlib
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,7 +55,10 @@ class PeakMemory:
         self._before = float("nan")
 
     def start(self) -> None:
-        """Begin: on Linux the kernel's own high-water mark is set back."""
+        """Begin: on Linux what earlier work left free is given back, and the kernel's high-water mark is set back."""
+        gc.collect()
+        with suppress(AttributeError, OSError):  # not glibc
+            ctypes.CDLL(None).malloc_trim(0)  # else a process that ran a larger cell before would seem to need nothing
         try:
             Path("/proc/self/clear_refs").write_text("5")
             self._before = _status("VmRSS")

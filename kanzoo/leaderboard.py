@@ -261,21 +261,23 @@ def rank(summaries: Iterable[Summary]) -> dict[str, list[Ranked]]:
 
 
 def overall(ranking: Mapping[str, Sequence[Ranked]]) -> list[Standing]:
-    """Average the ranks of each model over the tasks that it was run on, best first.
+    """Average the ranks of each model over the tasks that it was run on, best first; models that ran on fewer tasks come after.
 
-    Models are matched by label. Where a task has several configurations with one label, the best one counts.
+    Models are matched by label; the baselines of the different networks (mlp, cnn) are one model. Where a task has several
+    configurations with one label, the best one counts.
     """
     places: dict[str, list[Ranked]] = defaultdict(list)
     for group in ranking.values():
         best: dict[str, Ranked] = {}
         for one in group:  # best first
-            best.setdefault(one.summary.model, one)
+            best.setdefault(_across_tasks(one.summary), one)
         for label, one in best.items():
             places[label].append(one)
     means = {model: statistics.mean(one.rank for one in ones) for model, ones in places.items()}
+    order = {model: (-len(ones), means[model]) for model, ones in places.items()}
     return [
         Standing(
-            rank=1 + sum(other < means[model] for other in means.values()),
+            rank=1 + sum(other < order[model] for other in order.values()),
             model=model,
             basis=places[model][0].summary.basis,
             mean_rank=means[model],
@@ -283,8 +285,13 @@ def overall(ranking: Mapping[str, Sequence[Ranked]]) -> list[Standing]:
             wins=sum(one.rank == 1 and one.summary.n > 0 for one in places[model]),
             failed=sum(one.summary.n == 0 for one in places[model]),
         )
-        for model in sorted(places, key=lambda model: (means[model], -len(places[model]), model))
+        for model in sorted(places, key=lambda model: (order[model], model))
     ]
+
+
+def _across_tasks(summary: Summary) -> str:
+    """Return the name under which a model is followed over tasks: `mlp(width=8)` here is `cnn(width=8)` there."""
+    return summary.model if summary.basis else re.sub(r"^\w+", "baseline", summary.model)
 
 
 def pareto(points: Sequence[tuple[float, float]], direction: Direction = "min") -> list[int]:

@@ -64,7 +64,8 @@ def write_excerpt(rows: Sequence[Row], path: Path) -> None:
     _, found, tail = rest.partition(end)
     if not found:
         raise InvalidInput(f"{path} must hold the marks {begin} and {end}, got none")
-    path.write_text(f"{head}{begin}\n{render_markdown(latest(rows), limit=_EXCERPT)}\n{end}{tail}", encoding="utf-8")
+    table = render_markdown(latest(rows), limit=_EXCERPT).replace("## ", "### ")  # below the heading where it stands
+    path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
 
 
 def publish(tracker: Tracker, experiment: str, parent: str | None, rows: Sequence[Row]) -> None:

@@ -305,8 +305,15 @@ def test_overall_by_hand() -> None:
     rows = [row("a", score=3, task="t1"), row("b", score=2, task="t1"), failed("c", task="t1")]
     rows += [row("a", score=1, task="t2"), row("b", score=2, task="t2"), row("d", score=2, task="t2")]
     found = {one.model: (one.rank, one.mean_rank, one.tasks, one.wins, one.failed) for one in overall(rank(summarise(rows)))}
-    assert found == {"d": (1, 1, 1, 1, 0), "b": (2, 1.5, 2, 1, 0), "a": (3, 2, 2, 1, 0), "c": (4, 3, 1, 0, 1)}
-    assert list(found) == ["d", "b", "a", "c"]
+    assert found == {"b": (1, 1.5, 2, 1, 0), "a": (2, 2, 2, 1, 0), "d": (3, 1, 1, 1, 0), "c": (4, 3, 1, 0, 1)}
+    assert list(found) == ["b", "a", "d", "c"]  # those that ran on all tasks first
+
+
+def test_the_baselines_of_all_networks_are_one_model_overall() -> None:
+    rows = [row("a", score=3, task="t1"), row("mlp", score=2, task="t1", basis=""), row("mlp(width=8)", score=1, task="t1", basis="")]
+    rows += [row("a", score=3, task="t2"), row("cnn", score=2, task="t2", basis=""), row("cnn(width=8)", score=1, task="t2", basis="")]
+    found = [(one.model, one.mean_rank, one.tasks) for one in overall(rank(summarise(rows)))]
+    assert found == [("a", 1, 2), ("baseline", 2, 2), ("baseline(width=8)", 3, 2)]
 
 
 # --- pareto
