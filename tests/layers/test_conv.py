@@ -147,7 +147,7 @@ def test_layernorm_is_over_the_channels():
     with torch.no_grad():
         layer.weight.copy_(torch.eye(4)[:, :, None, None])
     x = uniform(2, 4, 5, 5)
-    expected = 0.5 * F.layer_norm(x.movedim(1, -1), (4,)).movedim(-1, 1)
+    expected = torch.tanh(0.5 * F.layer_norm(x.movedim(1, -1), (4,))).movedim(-1, 1)
     torch.testing.assert_close(layer(x), expected)
 
 

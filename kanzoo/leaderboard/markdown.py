@@ -1,0 +1,90 @@
+"""Rows -> Markdown."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from kanzoo.leaderboard.number import format_count, format_quantity, score_parts, seed_count
+from kanzoo.leaderboard.ranking import Ranked, overall, rank
+from kanzoo.leaderboard.summary import latest, summarise
+from kanzoo.leaderboard.wording import better, encodable, main_hardware, model_names, origin_of, shorten, task_titles
+from kanzoo.record import Row
+
+
+def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
+    """Render a table a task, the overall ranking, and how they were made.
+
+    Headings start at the second level, so that the text fits below a title.
+
+    Args:
+        rows: in any order; `latest` is applied.
+        limit: models shown in each table; None shows all.
+    """
+    rows = latest(rows)
+    ranking = rank(summarise(rows))
+    if not ranking:
+        return "No results yet.\n"
+    titles = task_titles(ranking)
+    parts = []
+    for key, group in ranking.items():
+        parts += [f"## {_md(titles[key])}", _markdown_task(group, limit)]
+    if len(ranking) > 1:
+        parts += ["## Overall", _markdown_overall(ranking, limit)]
+    origin = origin_of(rows)
+    parts.append(
+        f"Made by `kanzoo leaderboard` from {origin['runs']}: kanzoo {_md(origin['kanzoo'])}, torch {_md(origin['torch'])}. "
+        "± is half the 95 % Student-t interval over seeds. Hardware: "
+        + ("; ".join(_md(name) for name in origin["hardware"]) or "unknown")
+        + "."
+    )
+    return encodable("\n\n".join(parts) + "\n")
+
+
+def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
+    main = main_hardware(group)
+    score_name, direction = group[0].summary.score_name, group[0].summary.direction
+    lines = [
+        f"| # | model | {_md(score_name)} ({better(direction)}) | seeds | parameters | training | step | memory |",
+        "|--:|:--|--:|--:|--:|--:|--:|--:|",
+    ]
+    shown = group[:limit]
+    for name, one in zip(model_names(group), shown, strict=False):
+        summary = one.summary
+        mean, half, unit = score_parts(summary)
+        mark = " †" if summary.n and summary.hardware != main else ""
+        cells = [
+            str(one.rank) if summary.n else "–",
+            _md(name),
+            f"{mean} {half}".strip() + unit if summary.n else f"FAILED: {_md(shorten('; '.join(summary.reasons)))}",
+            seed_count(summary),
+            format_count(summary.num_parameters),
+            format_quantity(summary.train_time_s, "s") + mark,
+            format_quantity(summary.step_time_ms, "ms") + mark,
+            format_quantity(summary.peak_memory_mb, "MB") + mark,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    notes = []
+    if len(shown) < len(group):
+        notes.append(f"… and {len(group) - len(shown)} more.")
+    if any(one.summary.n and one.summary.hardware != main for one in shown):
+        notes.append("† on other hardware than the rest: do not compare.")
+    return "\n".join(lines) + ("\n\n" + " ".join(notes) if notes else "")
+
+
+def _markdown_overall(ranking: Mapping[str, Sequence[Ranked]], limit: int | None) -> str:
+    lines = ["| # | model | mean rank | tasks | first places | failed |", "|--:|:--|--:|--:|--:|--:|"]
+    standings = overall(ranking)
+    for standing in standings[:limit]:
+        tasks = f"{standing.tasks} of {len(ranking)}"
+        lines.append(
+            f"| {standing.rank} | {_md(standing.model)} | {standing.mean_rank:.2f} | {tasks} | {standing.wins} | {standing.failed} |"
+        )
+    rest = len(standings) - len(standings[:limit])
+    return "\n".join(lines) + (f"\n\n… and {rest} more." if rest else "")
+
+
+def _md(text: str) -> str:
+    """Escape foreign text for one line of Markdown, inside a table too."""
+    text = re.sub(r"\s+", " ", re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", "\ufffd", text)).strip()
+    text = re.sub(r"([\\`*\[\]~$#])", r"\\\1", text)
+    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # inside a word an underscore is plain
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")

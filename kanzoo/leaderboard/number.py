@@ -1,0 +1,62 @@
+"""Numbers for people: rounded, with unit; a dash for the unknown."""
+
+import math
+
+from kanzoo.leaderboard.summary import Summary
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Round to significant digits: 0.0123, 12.3, 12345, 1.23e-4; – when unknown."""
+    if not math.isfinite(value):
+        return "–"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    magnitude = int(exponent)
+    if value == 0:
+        return "0"
+    return f"{value:.{max(digits - 1 - magnitude, 0)}f}" if -3 <= magnitude < 5 else f"{mantissa}e{magnitude}"
+
+
+def format_quantity(value: float, unit: str) -> str:
+    """Return three significant digits and the unit; – when unknown."""
+    return f"{format_number(value)} {unit}" if math.isfinite(value) else "–"
+
+
+def format_count(value: float) -> str:
+    """Return a whole number with a thin space a thousand; – when unknown."""
+    return f"{round(value):,}".replace(",", "\u202f") if math.isfinite(value) else "–"
+
+
+def format_score(value: float, score_name: str) -> str:
+    """Return a score for people: `97.31 %` for accuracies, three significant digits for others, – when there is none.
+
+    Example:
+        >>> format_score(0.97312, "accuracy"), format_score(0.00012345, "rmse")
+        ('97.31 %', '1.23e-4')
+    """
+    if is_percent(score_name) and math.isfinite(value):
+        return f"{100 * value:.2f} %"
+    return format_number(value)
+
+
+def is_percent(score_name: str) -> bool:
+    """Return whether people read the score in percent."""
+    return score_name.endswith("accuracy")
+
+
+def score_parts(summary: Summary) -> tuple[str, str, str]:
+    """Return mean, ± half interval (empty when unknown) and unit, as text."""
+    percent = is_percent(summary.score_name)
+    known = math.isfinite(summary.half)
+    if percent:
+        return f"{100 * summary.mean:.2f}", f"± {100 * summary.half:.2f}" if known else "", " %"
+    return format_number(summary.mean), f"± {format_number(summary.half, 2)}" if known else "", ""
+
+
+def seed_count(summary: Summary) -> str:
+    """Return how many seeds finished, and of how many when some failed."""
+    return f"{summary.n}" if not summary.failed else f"{summary.n} of {summary.n + summary.failed}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return the number and the noun: `1 run`, `2 runs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

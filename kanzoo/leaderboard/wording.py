@@ -1,0 +1,61 @@
+"""Words that all renderers share: titles, names, which scores are better, and what the numbers come from."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kanzoo.leaderboard.number import plural
+from kanzoo.leaderboard.ranking import Ranked
+from kanzoo.leaderboard.summary import Direction
+from kanzoo.record import Row
+
+
+def better(direction: Direction) -> str:
+    """Return which scores are better, in words."""
+    return "lower is better" if direction == "min" else "higher is better"
+
+
+def task_titles(ranking: Mapping[str, Sequence[Ranked]]) -> dict[str, str]:
+    """Return a title a task: its most frequent label; tasks that share one are told apart by their key."""
+    counts = {key: Counter(one.summary.task for one in group) for key, group in ranking.items()}
+    return _distinct({key: min(count, key=lambda label: (-count[label], label)) for key, count in counts.items()})
+
+
+def model_names(group: Sequence[Ranked]) -> list[str]:
+    """Return a name a model of one task; configurations that share a label are told apart by their key."""
+    return list(_distinct({one.summary.model_key: one.summary.model for one in group}).values())
+
+
+def _distinct(labels: Mapping[str, str]) -> dict[str, str]:
+    shared = Counter(labels.values())
+    return {key: label if shared[label] == 1 else f"{label} · {key[:8]}" for key, label in labels.items()}
+
+
+def main_hardware(group: Sequence[Ranked]) -> str:
+    """Return the machine most of the timed runs used; empty when none finished."""
+    runs: Counter[str] = Counter()
+    for one in group:
+        if one.summary.n:
+            runs[one.summary.hardware] += one.summary.timed
+    return min(runs, key=lambda name: (-runs[name], name), default="")
+
+
+def origin_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what the numbers come from: versions and machines, sorted."""
+    machines = {(row.cpu, row.threads, row.hardware) for row in rows if row.hardware}
+    return {
+        "runs": plural(len(rows), "run"),
+        "kanzoo": ", ".join(sorted({row.kanzoo for row in rows})),
+        "torch": ", ".join(sorted({row.torch for row in rows})),
+        "hardware": [f"{cpu or 'unknown processor'}, {plural(threads, 'thread')} ({name})" for cpu, threads, name in sorted(machines)],
+    }
+
+
+def shorten(text: str, length: int = 120) -> str:
+    """Return the text, cut with an ellipsis when it is longer."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def encodable(text: str) -> str:
+    """Return the text with a ? for all that UTF-8 cannot hold."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,0 +1,46 @@
+"""The conformance suite for plug-ins, shipped with the package: it checks the contract and the mathematics.
+
+In a plug-in's own tests one line is enough:
+
+    from kanzoo.testing import parametrize_with_basis_checks
+
+    test_contract = parametrize_with_basis_checks("mexican_hat")
+
+Without pytest, `check_basis("mexican_hat")` does the same, and `check_task("regression")` checks a task. A check is a function
+that raises AssertionError with name, rule and value. No check leaves a trace in a global random state.
+"""
+
+# Checks run in the order in which they are registered, that is, in which these modules are imported.
+# isort: off
+from kanzoo.testing import contract as contract
+from kanzoo.testing import calculus as calculus
+from kanzoo.testing import instance as instance
+from kanzoo.testing import in_layers as in_layers
+from kanzoo.testing import grid_update as grid_update
+# isort: on
+
+from kanzoo.testing.calculus import ERROR_FACTOR, ERROR_FLOOR, ORDER_TOLERANCE, RANK_TOLERANCE
+from kanzoo.testing.check import Check, CheckResult, basis_checks, check_basis, is_a_basis, parametrize_with_basis_checks
+from kanzoo.testing.grid_update import UPDATE_TOLERANCE
+from kanzoo.testing.in_layers import TRAINING_FACTOR
+from kanzoo.testing.subject import Subject
+from kanzoo.testing.task import TaskSubject, check_task, task_checks
+
+__all__ = [
+    "ERROR_FACTOR",
+    "ERROR_FLOOR",
+    "ORDER_TOLERANCE",
+    "RANK_TOLERANCE",
+    "TRAINING_FACTOR",
+    "UPDATE_TOLERANCE",
+    "Check",
+    "CheckResult",
+    "Subject",
+    "TaskSubject",
+    "basis_checks",
+    "check_basis",
+    "check_task",
+    "is_a_basis",
+    "parametrize_with_basis_checks",
+    "task_checks",
+]

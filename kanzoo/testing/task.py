@@ -1,0 +1,195 @@
+"""The conformance suite of a task: its declaration, its data, and its training with both kinds of layers."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from kanzoo.basis import ColumnBasis
+from kanzoo.errors import InvalidInput
+from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
+from kanzoo.registry import find
+from kanzoo.signature import arguments_of
+from kanzoo.testing.check import Check, CheckResult, report, run
+from kanzoo.testing.random_state import generator, same_random_state
+
+if TYPE_CHECKING:
+    from kanzoo.task import Task
+
+_TASK_CHECKS: list[Check] = []
+
+
+class _Cubic(ColumnBasis):
+    """Legendre polynomials of degree 1 to 3: enough of a basis to check a task."""
+
+    resolution = "degree"
+    support = "global"
+    reference = "none"
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__(in_features, num_basis=3, domain=(-1.0, 1.0))
+
+    def columns(self, x: Tensor) -> list[Tensor]:
+        return [x, 1.5 * x * x - 0.5, x * (2.5 * x * x - 1.5)]
+
+
+#: Samples of the batch that `check_task` trains on.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class TaskSubject:
+    """A task under test: its name in messages, its class, the arguments and where data sets lie."""
+
+    name: str
+    made: "type[Task]"
+    arguments: Mapping[str, Any]
+    data_dir: Path | None
+
+    def make(self) -> "Task":
+        """Build the task; nothing is loaded."""
+        return self.made(**self.arguments)
+
+    def prepared(self, layers: Layers, seed: int = 0) -> "Task":
+        """Build it, load its data and ask the factory for its network."""
+        task = self.make()
+        task.prepare(layers, data_dir=self.data_dir, seed=seed)
+        return task
+
+    def factories(self) -> dict[str, Layers]:
+        """Return the factories of both kinds."""
+        return {"KANLayers": KANLayers(_Cubic, generator=generator()), "PlainLayers": PlainLayers(generator=generator())}
+
+    def require(self, condition: object, rule: str, value: object) -> None:
+        """Raise AssertionError with name, rule and value unless the condition holds."""
+        if not condition:
+            raise AssertionError(f"{self.name}: {rule}, got {value}")
+
+
+def _task_check(function: Callable[[TaskSubject], None]) -> Callable[[TaskSubject], None]:
+    _TASK_CHECKS.append(Check((), function))
+    return function
+
+
+def task_checks() -> tuple[Check, ...]:
+    """Return the checks of a task."""
+    return tuple(_TASK_CHECKS)
+
+
+def check_task(
+    task: "str | type[Task]", arguments: Mapping[str, Any] | None = None, data_dir: Path | None = None, *, raise_on_failure: bool = True
+) -> list[CheckResult]:
+    """Run every check of a task, on KAN layers and on the baseline.
+
+    Args:
+        task: a registry name or a `Task` class.
+        arguments: of its constructor; choose small data, the checks load it several times.
+        data_dir: where data sets lie, or None.
+        raise_on_failure: raise when a check fails, or only return the results.
+
+    Raises:
+        AssertionError: at least one check failed; the message has a line for each.
+        InvalidInput: the name is unknown, or the plug-in cannot be imported.
+    """
+    made = find("task", task).load() if isinstance(task, str) else task
+    name = task if isinstance(task, str) else made.__name__
+    return report(run(_TASK_CHECKS, TaskSubject(name, made, dict(arguments or {}), data_dir)), raise_on_failure)
+
+
+@_task_check
+def task_is_declared(subject: TaskSubject) -> None:
+    """It derives from Task; every argument is keyword-only, typed and has a default; score, direction and version are declared."""
+    from kanzoo.task import Task
+
+    subject.require(issubclass(subject.made, Task), "must be derived from kanzoo.task.Task", subject.made)
+    try:
+        found = arguments_of(subject.made, subject.name)
+    except InvalidInput as error:
+        raise AssertionError(f"{subject.name}: {error.message}") from error
+    unknown = sorted(set(subject.arguments) - set(found))
+    subject.require(not unknown, f"arguments must be among {list(found)}", unknown)
+    score, direction = getattr(subject.made, "score", None), getattr(subject.made, "direction", None)
+    subject.require(isinstance(score, str) and score, "score must be the name of a metric", repr(score))
+    subject.require(direction in ("min", "max"), "direction must be 'min' or 'max'", repr(direction))
+    version = subject.made.version
+    subject.require(type(version) is int and version >= 1, "version must be an integer >= 1", repr(version))
+
+
+@_task_check
+def data_is_sound(subject: TaskSubject) -> None:
+    """Training, validation and test set are not empty, and their numbers are finite."""
+    data = subject.make().load(subject.data_dir, 0)
+    for part in ("train", "validation", "test"):
+        dataset = getattr(data, part)
+        subject.require(len(dataset) > 0, f"the {part} set must not be empty", "0 samples")
+        bad = [index for index, tensor in enumerate(dataset.tensors) if tensor.is_floating_point() and not tensor.isfinite().all()]
+        subject.require(not bad, f"the {part} set must be finite", f"NaN or infinity in tensors {bad}")
+
+
+@_task_check
+def seed_decides_the_data(subject: TaskSubject) -> None:
+    """The same seed loads the same data twice; another seed splits or samples them otherwise."""
+    first, again, other = (subject.make().load(subject.data_dir, seed) for seed in (0, 0, 1))
+
+    def same(one: Any, two: Any, part: str) -> bool:
+        pairs = zip(getattr(one, part).tensors, getattr(two, part).tensors, strict=True)
+        return all(torch.equal(a, b) for a, b in pairs)
+
+    for part in ("train", "validation", "test"):
+        subject.require(same(first, again, part), f"the same seed must give the same {part} set", "a difference")
+    subject.require(not same(first, other, "train"), "another seed must give another training set", "the same one")
+
+
+@_task_check
+def task_leaves_random_state_alone(subject: TaskSubject) -> None:
+    """Loading the data and building the network leave the global random state alone; the factory has its own generator."""
+    for kind, layers in subject.factories().items():
+        with same_random_state(subject.require, f"prepare with {kind}"):
+            subject.prepared(layers)
+
+
+@_task_check
+def stages_are_not_empty(subject: TaskSubject) -> None:
+    """There is at least one stage, and none is empty."""
+    sizes = [len(stage) for stage in subject.prepared(PlainLayers(generator=generator())).stages()]
+    subject.require(sizes and min(sizes) > 0, "stages must be one or more training sets, none of them empty", sizes)
+
+
+@_task_check
+def loss_and_score_are_finite(subject: TaskSubject) -> None:
+    """The loss is one finite number, and the metrics contain the score and take predictions and targets."""
+    for kind, layers in subject.factories().items():
+        task = subject.prepared(layers)
+        task.eval()
+        with torch.no_grad():
+            loss, prediction, target = task.loss(task.data.validation[:_BATCH])
+        subject.require(loss.ndim == 0 and loss.isfinite(), f"the loss with {kind} must be one finite number", loss)
+        metrics = task.metrics()
+        subject.require(task.score in metrics, f"metrics must contain the score {task.score!r}", list(metrics.keys()))
+        metrics.update(prediction, target)
+        value = float(metrics.compute()[task.score])
+        subject.require(math.isfinite(value), f"the score {task.score!r} with {kind} must be finite", value)
+
+
+@_task_check
+def steps_lower_the_loss(subject: TaskSubject) -> None:
+    """A few steps of Adam on one batch lower the loss, with KAN layers and with the baseline."""
+    for kind, layers in subject.factories().items():
+        task = subject.prepared(layers)
+        batch = task.stages()[0][:_BATCH]
+        optimizer = torch.optim.Adam(task.model.parameters(), lr=3e-3)
+        losses = []
+        with torch.random.fork_rng(devices=[]):  # a network may drop out
+            torch.manual_seed(0)
+            for _ in range(10):
+                loss = task.loss(batch)[0]
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                losses.append(float(loss.detach()))
+        shown = f"{losses[0]:.4g} before and {losses[-1]:.4g} after"
+        subject.require(losses[-1] < losses[0], f"ten steps with {kind} must lower the loss", shown)
