@@ -15,22 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kanzoo import plain_yaml
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.registry import find
 from kanzoo.signature import Argument, arguments, check_values, class_constant
 
 OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
 
-#: A config file is read whole; nothing that a person writes is larger.
-_MAX_BYTES = 100_000
-_MAX_DEPTH = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _SECTIONS = ("task", "model", "basis", "trainer")
 _EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01"}
@@ -121,7 +118,7 @@ class Cell:
 
     def to_yaml(self) -> str:
         """Return the resolved config as YAML; `kanzoo run FILE.yaml` repeats the cell."""
-        return str(yaml.dump(self.resolved(), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+        return plain_yaml.write(self.resolved())
 
 
 @dataclass(frozen=True)
@@ -172,9 +169,7 @@ def read(name: str, kind: Literal["experiment", "benchmark"] = "experiment") -> 
     if not os.path.isfile(path):  # noqa: PTH113  pathlib's raises for a name that is too long
         rule = f"{kind} must be an existing file, got {name!r}" if by_path else f"unknown {kind} {name!r}"
         raise InvalidInput(rule, suggest(path.stem if by_path else name, names(kind), "Configs"))
-    if path.stat().st_size > _MAX_BYTES:
-        raise InvalidInput(f"{path} must be smaller than {_MAX_BYTES} bytes, got {path.stat().st_size}")
-    content = _load(path)
+    content = plain_yaml.read_file(path)
     content.setdefault("name", path.stem)
     return content
 
@@ -270,90 +265,12 @@ def _split(value: str) -> list[str]:
     return [*parts, value[start:]]
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without aliases (a short file could unfold to gigabytes), tags and repeated keys; scalars as in YAML 1.2.
-
-    So `1e-3` is a number, `no`, `010`, `1:30` and `2024-01-01` are not something else than they seem.
-    """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
-        what = "aliases" if isinstance(event, yaml.AliasEvent) else "anchors" if event.anchor else "tags" if event.tag else None
-        if what or self.depth == _MAX_DEPTH:
-            problem = f"{what} are not allowed" if what else f"more than {_MAX_DEPTH} levels"
-            raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
-        self.depth += 1
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:str" or key.value in seen:
-                shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else f"of a {key.id}"
-                raise yaml.constructor.ConstructorError(None, None, f"key {shown} must be text and stand once", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
-    """YAML that `_Loader` reads back: it quotes what either version of YAML takes for something else than text."""
-
-
-_FLOAT = r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?(?:0|[1-9][0-9]{0,99})", list("-+0123456789")),
-    ("float", _FLOAT, list("-+.0123456789")),
-):
-    for _side in (_Loader, _Dumper):
-        _side.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InvalidInput(f"{path}{where} must be readable YAML, got: {getattr(error, 'problem', None) or error}") from error
-    if not isinstance(content, dict):
-        raise InvalidInput(f"{path} must hold a mapping of keys to values, got {type(content).__name__}")
-    _check_text(content, "")
-    return content
-
-
-def _check_text(value: Any, key: str) -> None:
-    """Refuse interpolations, OmegaConf's mark of a missing value, and what no terminal or record can show."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _check_text(inner, f"{key}.{name}" if key else name)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_text(inner, key)
-    elif isinstance(value, str):
-        if "${" in value:
-            raise InvalidInput(f"{key} must not hold an interpolation, got {value!r}", "Secrets and the environment stay out of records.")
-        if value == "???" or not value.isprintable():
-            raise InvalidInput(f"{key} must be printable text in one line, got {value!r}")
-
-
 def _apply(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     content = {key: dict(value) if isinstance(value, dict) else value for key, value in content.items()}
     # A new name first: the arguments of the old plug-in do not belong to the new one.
     for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".name")):
         key, _, text = override.partition("=")
-        value: Any
-        try:
-            value = yaml.load(text, _Loader)
-        except yaml.YAMLError:
-            value = text
-        _check_text(value, key)
+        value = plain_yaml.parse(text, key)
         *sections, last = key.split(".")
         if len(sections) > 1:
             raise InvalidInput(f"unknown key {key!r}", "Keys are section.name, for example trainer.max_epochs")
