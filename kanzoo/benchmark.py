@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from typing import Literal
 
-from kanzoo.config import Cell
+from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.place import Place, Progress
 from kanzoo.record import Row

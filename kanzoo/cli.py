@@ -10,7 +10,7 @@ import typer
 from kanzoo.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from kanzoo.config import Cell
+    from kanzoo.cell import Cell
 
 app = typer.Typer(
     name="kanzoo",

@@ -17,11 +17,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kanzoo import plain_yaml
+from kanzoo.cell import Cell, Grid, ModelConfig, Section, TrainerConfig, plain
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.registry import find
 from kanzoo.signature import Argument, arguments, check_values, class_constant
@@ -32,7 +33,6 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.
 _SECTIONS = ("task", "model", "basis", "trainer")
 _EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01"}
 
-Section = dict[str, Any]
 _digests: dict[tuple[str, str, Path | None], str] = {}
 _checked: dict[tuple[type, str, str], Section] = {}
 
@@ -41,103 +41,6 @@ _checked: dict[tuple[type, str, str], Section] = {}
 class _Head:
     name: Annotated[str, MinLen(1), MaxLen(200)] = "experiment"
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0  # what numpy and Lightning take
-
-
-@dataclass
-class ModelConfig:
-    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN).
-
-    `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
-    """
-
-    name: Literal["kan", "baseline"] = "kan"
-    squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
-    residual: Literal["silu", "identity", "none"] = "silu"
-    width: Annotated[float, Gt(0)] = 1.0
-
-
-@dataclass
-class TrainerConfig:
-    """How a network is fitted; see `kanzoo.task.Optimization` for the first five.
-
-    `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half.
-    """
-
-    optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
-    lr: Annotated[float, Gt(0)] = 1e-3
-    weight_decay: Annotated[float, Ge(0)] = 0.0
-    lr_decay: Annotated[float, Gt(0)] = 1.0
-    batch_size: Annotated[int, Ge(0)] = 64
-    max_epochs: Annotated[int, Ge(1)] = 10
-    validate_every: Annotated[int, Ge(1)] = 1
-    grid_updates: Annotated[int, Ge(0)] = 0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One fully resolved experiment: a pure description, equal on every machine.
-
-    Attributes:
-        name: of the config file.
-        task: section with `name` and all arguments.
-        model: section.
-        basis: section with `name` and all arguments; empty for a baseline.
-        trainer: section.
-        seed: sets initialisation, data order and split together.
-        task_label: the task, as people see it.
-        model_label: the model, as people see it.
-        plugin: distribution and version of the basis, or of the task for a baseline.
-        task_key: hash of the task with its data, of what makes scores comparable.
-        model_key: hash of all but the seed.
-        config_hash: identity of the cell.
-        score: name of the ranked metric.
-        direction: `min` or `max`.
-        command: the line that runs this cell.
-    """
-
-    name: str
-    task: Section
-    model: Section
-    basis: Section
-    trainer: Section
-    seed: int
-    task_label: str
-    model_label: str
-    plugin: str
-    task_key: str
-    model_key: str
-    config_hash: str
-    score: str
-    direction: Literal["min", "max"]
-    command: str
-
-    def resolved(self) -> dict[str, Any]:
-        """Return the config that makes this cell, as plain containers."""
-        sections = {"name": self.name, "task": self.task, "model": self.model, "basis": self.basis, "trainer": self.trainer}
-        return {key: _plain(value) for key, value in sections.items() if value} | {"seed": self.seed}
-
-    def to_yaml(self) -> str:
-        """Return the resolved config as YAML; `kanzoo run FILE.yaml` repeats the cell."""
-        return plain_yaml.write(self.resolved())
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A benchmark: experiments x models x seeds.
-
-    Attributes:
-        name: of the benchmark.
-        experiments: each a config name with overrides, in one line.
-        models: each a line of overrides that names a basis or the baseline.
-        seeds: the seeds of every cell.
-        overrides: overrides for all.
-    """
-
-    name: str
-    experiments: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=lambda: [""])
-    seeds: list[int] = field(default_factory=lambda: [0])
-    overrides: list[str] = field(default_factory=list)
 
 
 def folder() -> Path:
@@ -356,12 +259,12 @@ def _model_label(unusual: Section, basis: Section, task: Section, tuned: Section
     if not basis:
         return _label("cnn" if task.get("network") == "conv" else "mlp", unusual | tuned)
     found = cell_schema("basis", basis["name"])
-    own = {key: value for key, value in basis.items() if key != "name" and _plain(value) != _plain(found[key].default)}
+    own = {key: value for key, value in basis.items() if key != "name" and plain(value) != plain(found[key].default)}
     return _label(basis["name"], own | unusual | tuned)
 
 
 def _label(name: str, extra: Mapping[str, Any]) -> str:
-    shown = {key: f"{value:g}" if isinstance(value, float) else _plain(value) for key, value in extra.items()}
+    shown = {key: f"{value:g}" if isinstance(value, float) else plain(value) for key, value in extra.items()}
     return f"{name}({', '.join(f'{key}={value}' for key, value in shown.items())})" if shown else name
 
 
@@ -443,14 +346,8 @@ def _pick(content: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {key: content[key] for key in keys if key in content}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
 def _hash(identity: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_plain(identity), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(plain(identity), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def data_dir_from_environment() -> Path | None:

@@ -21,7 +21,8 @@ from torch import Generator
 
 from kanzoo import hardware
 from kanzoo.basis import BasisFactory
-from kanzoo.config import Cell, compose
+from kanzoo.cell import Cell
+from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.models import num_parameters, update_grid

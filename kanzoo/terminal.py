@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kanzoo import config, registry, signature
-from kanzoo.config import Cell
+from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.leaderboard import format_score, overall, rank, summarise
 from kanzoo.place import Progress as Share

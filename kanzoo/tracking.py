@@ -15,8 +15,6 @@ import sqlite3
 import tempfile
 import time
 import traceback
-import zlib
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
@@ -35,9 +33,10 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.telemetry import set_telemetry_client
 
-from kanzoo.config import Cell
+from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.record import Row, Status, parse
+from kanzoo.saved_view import shared_view, view_key
 
 set_telemetry_client()  # type: ignore[no-untyped-call]  # reads the switch again: somebody may have imported mlflow before
 
@@ -260,7 +259,7 @@ class Tracker:
         if not mlflow.__version__.startswith(_VIEWS_READ_BY):
             return
         for name, view in views.items():
-            self.client.set_experiment_tag(id_, *shared_view(_view_key(experiment, name), name, **view))
+            self.client.set_experiment_tag(id_, *shared_view(view_key(experiment, name), name, **view))
 
     def summarise(self, experiment: str, parent: str, key: str, name: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Write the summary run of a model on a task; the older one of the same key is replaced."""
@@ -274,7 +273,7 @@ class Tracker:
 
     def view_url(self, experiment: str, name: str) -> str:
         """Return the address, below the server's, that opens a saved view."""
-        key = _view_key(experiment, name)
+        key = view_key(experiment, name)
         return f"#/experiments/{self.experiment_id(experiment)}/runs?viewStateShareKey={key}&workflowType=machine_learning"
 
 
@@ -350,37 +349,6 @@ def cell_tags(cell: Cell) -> dict[str, str]:
         "kanzoo.plugin": cell.plugin,
         "kanzoo.command": cell.command,
     }
-
-
-def shared_view(key: str, name: str, *, columns: Mapping[str, int], filter: str, order: str, ascending: bool) -> tuple[str, str]:
-    """Return the experiment tag that makes MLflow's UI (3.15 and later) offer a saved view of the run list.
-
-    The format is not documented: `deflate;` and the base64 of the zlib-compressed JSON state. A UI that does not know it ignores
-    the tag. It is checked in a browser by the tests marked `browser`.
-
-    Args:
-        key: by which the address names the view.
-        name: by which the UI offers it.
-        columns: widths in pixels by column, in their order: `metrics.`score``, `attributes.`Run Name``.
-        filter: which runs, in MLflow's search language.
-        order: the column that they are sorted by.
-        ascending: whether the smallest value comes first.
-    """
-    state = {
-        "searchFilter": filter,
-        "orderByKey": order,
-        "orderByAsc": ascending,
-        "selectedColumns": list(columns),
-        "columnOrder": list(columns),
-        "columnWidths": dict(columns),
-    }
-    packed = "deflate;" + b64encode(zlib.compress(json.dumps(state).encode())).decode()
-    now = int(time.time() * 1000)
-    return f"mlflow.sharedViewState.{key}", json.dumps({"name": name, "createdAt": now, "updatedAt": now, "state": packed})
-
-
-def _view_key(experiment: str, name: str) -> str:
-    return sha256(f"{experiment}/{name}".encode()).hexdigest()[:32]
 
 
 def _folder_name(experiment: str) -> str:

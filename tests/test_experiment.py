@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from kanzoo import experiment, hardware
-from kanzoo.config import Cell, compose
+from kanzoo.cell import Cell
+from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import render_html, render_markdown
 from kanzoo.models import num_parameters

@@ -21,7 +21,8 @@ from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import render_markdown
 from kanzoo.publish import _fitting, publish
 from kanzoo.record import Row
-from kanzoo.tracking import EXPERIMENT_TAG, RUN_TAG, Recorder, Tracker, shared_view
+from kanzoo.saved_view import shared_view
+from kanzoo.tracking import EXPERIMENT_TAG, RUN_TAG, Recorder, Tracker
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates: https://github.com/sqlalchemy/sqlalchemy/issues/11045
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")

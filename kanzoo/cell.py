@@ -1,0 +1,114 @@
+"""One experiment and one grid of them, as data: what a config means once it is checked."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+from kanzoo import plain_yaml
+
+Section = dict[str, Any]
+
+
+@dataclass
+class ModelConfig:
+    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN).
+
+    `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
+    """
+
+    name: Literal["kan", "baseline"] = "kan"
+    squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
+    residual: Literal["silu", "identity", "none"] = "silu"
+    width: Annotated[float, Gt(0)] = 1.0
+
+
+@dataclass
+class TrainerConfig:
+    """How a network is fitted; see `kanzoo.task.Optimization` for the first five.
+
+    `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half.
+    """
+
+    optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
+    lr: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    lr_decay: Annotated[float, Gt(0)] = 1.0
+    batch_size: Annotated[int, Ge(0)] = 64
+    max_epochs: Annotated[int, Ge(1)] = 10
+    validate_every: Annotated[int, Ge(1)] = 1
+    grid_updates: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fully resolved experiment: a pure description, equal on every machine.
+
+    Attributes:
+        name: of the config file.
+        task: section with `name` and all arguments.
+        model: section.
+        basis: section with `name` and all arguments; empty for a baseline.
+        trainer: section.
+        seed: sets initialisation, data order and split together.
+        task_label: the task, as people see it.
+        model_label: the model, as people see it.
+        plugin: distribution and version of the basis, or of the task for a baseline.
+        task_key: hash of the task with its data, of what makes scores comparable.
+        model_key: hash of all but the seed.
+        config_hash: identity of the cell.
+        score: name of the ranked metric.
+        direction: `min` or `max`.
+        command: the line that runs this cell.
+    """
+
+    name: str
+    task: Section
+    model: Section
+    basis: Section
+    trainer: Section
+    seed: int
+    task_label: str
+    model_label: str
+    plugin: str
+    task_key: str
+    model_key: str
+    config_hash: str
+    score: str
+    direction: Literal["min", "max"]
+    command: str
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the config that makes this cell, as plain containers."""
+        sections = {"name": self.name, "task": self.task, "model": self.model, "basis": self.basis, "trainer": self.trainer}
+        return {key: plain(value) for key, value in sections.items() if value} | {"seed": self.seed}
+
+    def to_yaml(self) -> str:
+        """Return the resolved config as YAML; `kanzoo run FILE.yaml` repeats the cell."""
+        return plain_yaml.write(self.resolved())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A benchmark: experiments x models x seeds.
+
+    Attributes:
+        name: of the benchmark.
+        experiments: each a config name with overrides, in one line.
+        models: each a line of overrides that names a basis or the baseline.
+        seeds: the seeds of every cell.
+        overrides: overrides for all.
+    """
+
+    name: str
+    experiments: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=lambda: [""])
+    seeds: list[int] = field(default_factory=lambda: [0])
+    overrides: list[str] = field(default_factory=list)
+
+
+def plain(value: Any) -> Any:
+    """Return dicts and lists for what is made of dicts, lists and tuples."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
