@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Literal
 
@@ -136,6 +137,7 @@ class _Pool:
         self._errors: list[BaseException] = []
 
     def run(self) -> None:
+        resource_tracker.ensure_running()  # in a thread that blocks SIGINT, its start would unblock it again
         threads = [threading.Thread(target=self._serve, name=f"slot-{index}", daemon=True) for index in range(self.jobs)]
         try:
             for thread in threads:

@@ -19,6 +19,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+new = typer.Typer(help="Write a package with a plug-in of your own.", pretty_exceptions_enable=False)
+app.add_typer(new, name="new")
+
 #: What typer raises for a wrong option, argument or command: click's ClickException, or that of its own copy of click (typer 0.29).
 _WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 
@@ -222,6 +225,21 @@ def check(
         registry.find("basis", name)
     if not terminal.check(names):
         raise typer.Exit(1)
+
+
+@new.command("basis")
+def new_basis(
+    name: Annotated[str, typer.Argument(help="Name to register it under, my_basis for example.", show_default=False)],
+    *,
+    folder: Annotated[Path | None, typer.Option(help="Folder to write; by default the name, here.", show_default=False)] = None,
+) -> None:
+    """Write a package with a working basis, ready for pip install and kanzoo check: put your own formula into it."""
+    from kanzoo import scaffold
+
+    written = scaffold.new_basis(name, Path(name) if folder is None else folder)
+    typer.echo(f"Written into {written}. Next, in that folder:")
+    for command in ("pip install -e .", f"kanzoo check {name}", f"kanzoo bench quick basis.name={name}"):
+        typer.echo(f"  {command}")
 
 
 @app.command()

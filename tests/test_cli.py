@@ -14,7 +14,7 @@ from kanzoo.errors import InvalidInput
 from kanzoo.registry import plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
 
-COMMANDS = ("run", "bench", "list", "show", "check", "leaderboard", "ui", "data")
+COMMANDS = ("run", "bench", "list", "show", "check", "new", "leaderboard", "ui", "data")
 CSV = "size,rooms,price\n" + "".join(f"{i},{i % 5},{i * 2.5}\n" for i in range(20))
 SOUND = "task: {name: image, dataset: digits}\nbasis: {name: bspline}\n"
 
