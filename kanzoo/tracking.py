@@ -45,6 +45,8 @@ for _name in ("mlflow", "alembic"):  # the creation of a database is not news
 
 #: Metrics are sent in one request of at most this many: a call a metric costs 20 times more.
 _BATCH = 200
+#: Seconds after which people who watch a run see its curves grow.
+_PATIENCE = 5.0
 _ROW, _CELL, _LOCK, _HOST, _KIND = "kanzoo.row", "kanzoo.cell", "kanzoo.lock", "kanzoo.host", "kanzoo.kind"
 _PARENT = "mlflow.parentRunId"
 
@@ -283,6 +285,7 @@ class Recorder:
     def __init__(self, client: Any, run_id: str) -> None:
         self.client, self.run_id = client, run_id
         self._metrics: list[Metric] = []
+        self._sent = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -292,17 +295,17 @@ class Recorder:
             self.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Buffer metrics; they are sent in batches."""
+        """Buffer metrics; they are sent in batches, at the latest with the first that comes `_PATIENCE` seconds after the last batch."""
         now = int(time.time() * 1000)
         self._metrics += [Metric(re.sub(r"[^\w./ -]", "_", name), float(value), now, step) for name, value in metrics.items()]
-        if len(self._metrics) >= _BATCH:
+        if len(self._metrics) >= _BATCH or time.monotonic() - self._sent > _PATIENCE:
             self.flush()
 
     def flush(self) -> None:
         """Send what is buffered."""
         for start in range(0, len(self._metrics), _BATCH):
             self.client.log_batch(self.run_id, metrics=self._metrics[start : start + _BATCH])
-        self._metrics = []
+        self._metrics, self._sent = [], time.monotonic()
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters."""

@@ -236,6 +236,17 @@ def test_metrics_are_buffered_and_none_is_lost(tracker: Tracker, monkeypatch: py
     assert len(tracker.client.get_metric_history(recorder.run_id, "validation/rmse")) == 250
 
 
+def test_curves_grow_while_a_slow_run_goes_on(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start(tracker) as recorder:
+        recorder.log({"loss": 1.0}, 0)
+        assert tracker.client.get_metric_history(recorder.run_id, "loss") == []
+        clock = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 60)
+        recorder.log({"loss": 0.5}, 1)
+        assert [point.value for point in tracker.client.get_metric_history(recorder.run_id, "loss")] == [1.0, 0.5]
+        recorder.close("FINISHED")
+
+
 def test_metrics_in_the_buffer_survive_a_failure(tracker: Tracker) -> None:
     recorder = start(tracker)
 
