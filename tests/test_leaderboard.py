@@ -289,6 +289,12 @@ def test_nothing_depends_on_the_order_of_rows(rows: list[Row], dice: random.Rand
     assert render_markdown(rows) == render_markdown(shuffled)
 
 
+def test_equal_accuracies_share_a_rank_though_float32_tells_them_apart() -> None:
+    (ranking,) = rank(summarise([row("a", score=0.97307336330), row("b", score=0.97307334343), row("c", score=0.9731)])).values()
+    ranks = {one.summary.model: one.rank for one in ranking}
+    assert ranks["a"] == ranks["b"] != ranks["c"]
+
+
 @given(rows_of(st.floats(-10, 10)))
 @settings(deadline=None)
 def test_a_rank_counts_the_better_ones(rows: list[Row]) -> None:
@@ -297,7 +303,8 @@ def test_a_rank_counts_the_better_ones(rows: list[Row]) -> None:
         assert ranking[: len(ok)] == ok
         for one in ok:
             sign = 1 if one.summary.direction == "max" else -1
-            assert one.rank == 1 + sum(sign * other.summary.mean > sign * one.summary.mean for other in ok)
+            mine = float(f"{one.summary.mean:.6g}")
+            assert one.rank == 1 + sum(sign * float(f"{other.summary.mean:.6g}") > sign * mine for other in ok)
         assert all(one.rank == len(ok) + 1 for one in ranking[len(ok) :])
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from kanzoo.leaderboard.summary import Direction, Summary
 
+#: Significant digits of a mean that count: scores are means in float32, where equal counts may differ in the seventh.
+_DIGITS = 6
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -42,7 +45,7 @@ class Standing:
 
 
 def rank(summaries: Iterable[Summary]) -> dict[str, list[Ranked]]:
-    """Rank the models within each task by mean score; failed ones come last.
+    """Rank the models within each task by mean score; failed ones come last, and means equal to six digits share a rank.
 
     Returns:
         task_key -> models from best to worst; tasks in the order of their labels.
@@ -118,4 +121,5 @@ def pareto(points: Sequence[tuple[float, float]], direction: Direction = "min") 
 def _cost(summary: Summary) -> float:
     if summary.n == 0:
         return math.inf
-    return summary.mean if summary.direction == "min" else -summary.mean
+    mean = float(f"{summary.mean:.{_DIGITS}g}")
+    return mean if summary.direction == "min" else -mean
