@@ -1,5 +1,6 @@
 """What is published is rendered from raw rows: nothing in it is typed by hand."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from kanzoo import publish
 from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import read_csv
+from kanzoo.testing import check_basis
 
 ROOT = Path(__file__).parent.parent
 ROWS = [row for path in sorted((ROOT / "leaderboard" / "results").glob("*.csv")) for row in read_csv(path)]
@@ -43,3 +45,10 @@ def test_an_excerpt_needs_its_marks(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="must hold the marks"):
         publish.write_excerpt(ROWS, page)
     assert page.read_text() == "no marks"
+
+
+def test_the_basis_that_the_readme_shows_passes_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (ROOT / "README.md").read_text().partition("# my_bases.py\n")[2].partition("```")[0]
+    (tmp_path / "my_bases.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    check_basis(importlib.import_module("my_bases").Monomials)
