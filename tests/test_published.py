@@ -47,6 +47,7 @@ def test_an_excerpt_needs_its_marks(tmp_path: Path) -> None:
     assert page.read_text() == "no marks"
 
 
+@pytest.mark.slow
 def test_the_basis_that_the_readme_shows_passes_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (ROOT / "README.md").read_text().partition("# my_bases.py\n")[2].partition("```")[0]
     (tmp_path / "my_bases.py").write_text(code)
