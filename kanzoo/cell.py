@@ -12,14 +12,16 @@ Section = dict[str, Any]
 
 @dataclass
 class ModelConfig:
-    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN).
+    """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN, GNN).
 
+    `squash`, `residual` and `bias` are those of the KAN layers; a baseline has none of them as a choice.
     `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
     """
 
     name: Literal["kan", "baseline"] = "kan"
     squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
     residual: Literal["silu", "identity", "none"] = "silu"
+    bias: bool = True
     width: Annotated[float, Gt(0)] = 1.0
 
 

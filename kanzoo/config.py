@@ -33,6 +33,9 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.
 _SECTIONS = ("task", "model", "basis", "trainer")
 _EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01"}
 
+#: What a baseline is called, by the task's argument `network`; other networks (gcn, gat) are baselines by their own name.
+_BASELINES = {"dense": "mlp", "conv": "cnn"}
+
 _digests: dict[tuple[str, str, Path | None], str] = {}
 _checked: dict[tuple[type, str, str], Section] = {}
 
@@ -257,7 +260,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
 def _model_label(unusual: Section, basis: Section, task: Section, tuned: Section) -> str:
     """Return the basis or baseline with what differs from the config file and from the basis's defaults."""
     if not basis:
-        return _label("cnn" if task.get("network") == "conv" else "mlp", unusual | tuned)
+        network = str(task.get("network", "dense"))
+        return _label(_BASELINES.get(network, network), unusual | tuned)
     found = cell_schema("basis", basis["name"])
     own = {key: value for key, value in basis.items() if key != "name" and plain(value) != plain(found[key].default)}
     return _label(basis["name"], own | unusual | tuned)

@@ -18,6 +18,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from safetensors.torch import load, save
 from torch import Generator
+from torch.utils.data import TensorDataset
 
 from kanzoo import hardware
 from kanzoo.basis import BasisFactory
@@ -153,10 +154,10 @@ def load_run(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> Ta
 
 def useful_threads(task: Task) -> int:
     """Return how many threads a task's steps are worth: one for small networks, where waiting for each other costs more than the work."""
-    x = task.data.train.tensors[0]
-    batch = min(task.optimization.batch_size or len(x), len(x))
+    stage = task.data.train
+    x = task.inputs(stage[: task.optimization.batch_size or len(stage)])[0]
     places = x[0, 0].numel() if x.ndim == 4 else 1  # a convolution uses its weights once a pixel
-    work = batch * places * sum(num_parameters(task.model).values())
+    work = len(x) * places * sum(num_parameters(task.model).values())
     return _DEFAULT_THREADS if work > _PARALLEL_WORK else 1
 
 
@@ -168,19 +169,26 @@ def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Reco
     recorder.tags({f"kanzoo.version.{name}": value for name, value in hardware.versions().items()})
     recorder.tags({f"kanzoo.hardware.{name}": value for name, value in facts.items()} | {"kanzoo.hardware": hardware.fingerprint(facts)})
     recorder.log({"num_parameters": sum(counts.values())} | {f"num_parameters/{role}": count for role, count in counts.items()})
-    clock, memory = _Clock(progress, cell.trainer["max_epochs"]), hardware.PeakMemory()
+    stages = task.stages()
+    clock, memory = _Clock(progress, cell.trainer["max_epochs"] * len(stages)), hardware.PeakMemory()
     generator = Generator().manual_seed(cell.seed)
     # Dropout and the like draw from the global state: seeded for the run, and set back after it.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), _quiet():
         torch.manual_seed(cell.seed)
         memory.start()
-        for stage in task.stages():
-            trainer = _trainer(cell, place, recorder, [clock, _GridUpdates(cell.trainer, task)])
+        for index, stage in enumerate(stages):
+            curves = _Curves(recorder, first_epoch=index * cell.trainer["max_epochs"])
+            trainer = _trainer(cell, place, curves, [clock, _GridUpdates(cell.trainer, stage)])
             trainer.fit(task, task.train_loader(stage, generator), task.evaluation_loader(task.data.validation))
+            task.end_stage(index)
         peak = memory.stop()
         metrics = {
             name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()
         }
+        report = task.report()
+    metrics |= {f"test/{name}": value for name, value in report.metrics.items()}
+    for name, content in report.files.items():
+        recorder.artifact(name, content)
     score = metrics[f"test/{task.score}"]
     row = replace(row, score=score, train_time_s=clock.train_time, step_time_ms=clock.step_time_ms, peak_memory_mb=peak)
     recorder.log(metrics | {name: getattr(row, name) for name in ("score", "train_time_s", "step_time_ms", "peak_memory_mb")})
@@ -200,13 +208,13 @@ def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Reco
     )
 
 
-def _trainer(cell: Cell, place: Place, recorder: Recorder, callbacks: list[Callback]) -> Trainer:
+def _trainer(cell: Cell, place: Place, curves: Logger, callbacks: list[Callback]) -> Trainer:
     return Trainer(
         accelerator=place.accelerator,
         devices=1,
         max_epochs=cell.trainer["max_epochs"],
         check_val_every_n_epoch=min(cell.trainer["validate_every"], cell.trainer["max_epochs"]),
-        logger=_Curves(recorder),
+        logger=curves,
         callbacks=callbacks,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
@@ -290,11 +298,11 @@ def _quiet() -> Iterator[None]:
 
 
 class _Curves(Logger):
-    """Hands Lightning's metrics to the recorder, one step an epoch."""
+    """Hands Lightning's metrics to the recorder, one step an epoch; the epochs of all stages are counted through."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, first_epoch: int) -> None:
         super().__init__()
-        self.recorder = recorder
+        self.recorder, self.first_epoch = recorder, first_epoch
 
     @property
     def name(self) -> str:
@@ -305,7 +313,7 @@ class _Curves(Logger):
         return self.recorder.run_id
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        epoch = int(metrics.get("epoch", step or 0))
+        epoch = self.first_epoch + int(metrics.get("epoch", step or 0))
         # Test metrics are recorded once, without an epoch, when the run is done.
         self.recorder.log({name: value for name, value in metrics.items() if name != "epoch" and not name.startswith("test/")}, epoch)
 
@@ -353,14 +361,14 @@ class _Clock(Callback):
 
 
 class _GridUpdates(Callback):
-    """Lets adaptive grids follow the data, `grid_updates` times in the first half of the training."""
+    """Lets adaptive grids follow the data, `grid_updates` times in the first half of a stage."""
 
-    def __init__(self, trainer: dict[str, Any], task: Task) -> None:
+    def __init__(self, trainer: dict[str, Any], stage: TensorDataset) -> None:
         count, epochs = trainer["grid_updates"], trainer["max_epochs"]
         self._epochs = {round(index * epochs / (2 * count)) for index in range(count)}
-        self._samples = task.data.train.tensors[0][:_GRID_SAMPLES]
+        self._samples = stage[:_GRID_SAMPLES]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.current_epoch in self._epochs:
             assert isinstance(pl_module, Task)
-            update_grid(pl_module.model, self._samples.to(pl_module.device))
+            update_grid(pl_module.model, *pl_module.inputs(tuple(tensor.to(pl_module.device) for tensor in self._samples)))

@@ -1,8 +1,8 @@
 """A task: data, a network asked from a factory, a loss and a score. The step methods are written once, here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -48,6 +48,19 @@ class Optimization:
     batch_size: int = 64
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a finished task leaves beside its metrics.
+
+    Attributes:
+        metrics: figures over all stages, by name; the score may be one of them.
+        files: tables and pictures, file name to content.
+    """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, bytes | str] = field(default_factory=dict)
+
+
 class Task(LightningModule, ABC):
     """A problem to be solved by any network of a factory, as a Lightning module.
 
@@ -56,11 +69,12 @@ class Task(LightningModule, ABC):
     loaders to a `Trainer`.
 
     Attributes:
-        score: the ranked metric, a key of `metrics()`.
+        score: the ranked metric, a key of `metrics()` or of `report().metrics`.
         direction: whether the score is better when smaller (`min`) or larger (`max`).
         version: raise it when scores of an older version no longer compare.
         sources: `module:function` of a torch-free function `(arguments, data_dir) -> digest` that refuses wrong files, columns or
             formulas with `InvalidInput`, before anything heavy is imported, and names the data that an experiment rests on.
+        official_split: whether the parts are the publisher's, the same for every seed.
     """
 
     score: ClassVar[str]
@@ -68,6 +82,7 @@ class Task(LightningModule, ABC):
     version: ClassVar[int] = 1
     sources: ClassVar[str | None] = None
 
+    official_split: bool = False
     data: Data
     model: nn.Module
 
@@ -96,6 +111,17 @@ class Task(LightningModule, ABC):
         """Return the training sets to fit in turn: one for ordinary learning, several experiences for continual learning."""
         return [self.data.train]
 
+    def end_stage(self, index: int) -> None:
+        """Do what there is to do after stage `index` was fitted: measure the stages seen so far, remember some of its samples."""
+
+    def report(self) -> Report:
+        """Return what the run leaves beside its metrics; asked once, after the test."""
+        return Report()
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Return what the network is called with for a batch: its first tensor. A task on graphs looks up the nodes and edges here."""
+        return (batch[0],)
+
     def prepare(self, layers: Layers, *, data_dir: Path | None = None, seed: int = 0) -> None:
         """Load the data and build the network."""
         self.data = self.load(data_dir, seed)
@@ -118,9 +144,9 @@ class Task(LightningModule, ABC):
         sampler = BatchSampler(SequentialSampler(dataset), EVALUATION_BATCH, drop_last=False)
         return DataLoader(dataset, sampler=sampler, batch_size=None, generator=Generator())  # without one it draws from the global state
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Apply the network."""
-        return self.model(x)  # type: ignore[no-any-return]
+        return self.model(*inputs)  # type: ignore[no-any-return]
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a training batch."""

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.data import TensorDataset
 
 from kanzoo import experiment, hardware
 from kanzoo.cell import Cell
@@ -246,3 +247,24 @@ def test_global_random_state_is_untouched(tiny: str, uri: str, faulty: Path, how
     before = state()
     experiment.run(cell_of(tiny, "basis.name=faulty", f"basis.how={how}"), Place(uri, "experiment"))
     assert state() == before
+
+
+def test_stages_are_fitted_in_turn_and_reported(tiny: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kanzoo.task import Report
+    from kanzoo_tasks.regression import Regression
+
+    halves = [slice(0, 40), slice(40, 60)]
+    ended: list[int] = []
+    monkeypatch.setattr(Regression, "stages", lambda task: [TensorDataset(*task.data.train[half]) for half in halves])
+    monkeypatch.setattr(Regression, "end_stage", lambda task, index: ended.append(index))
+    monkeypatch.setattr(Regression, "report", lambda task: Report({"rmse": 0.25, "stages": len(ended)}, {"note.txt": "all of it"}))
+    shares: list[float] = []
+    row = experiment.run(cell_of(tiny), Place(uri, "stages"), shares.append)
+    assert (row.status, row.score, row.epochs) == ("FINISHED", 0.25, 6)
+    assert ended == [0, 1]
+    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    tracker = Tracker(uri)
+    assert tracker.run(row.run_id).data.metrics["test/stages"] == 2
+    curve = tracker.client.get_metric_history(row.run_id, "train/loss")
+    assert [point.step for point in curve] == list(range(6))
+    assert "kanzoo.sha256.note.txt" in tracker.run(row.run_id).data.tags

@@ -116,7 +116,7 @@ FAULTS = [
     (NoStages, "stages_are_not_empty", r"got \[\]"),
     (InfiniteLoss, "loss_and_score_are_finite", "must be one finite number"),
     (LossPerSample, "loss_and_score_are_finite", "must be one finite number"),
-    (ScoreMissing, "loss_and_score_are_finite", r"metrics must contain the score 'accuracy', got \['mse'\]"),
+    (ScoreMissing, "loss_and_score_are_finite", r"metrics or report must contain the score 'accuracy', got \['mse'\]"),
     (WrongSign, "steps_lower_the_loss", "ten steps with KANLayers must lower the loss"),
 ]
 

@@ -44,6 +44,7 @@ class KANLayers(Layers):
         basis: a class, or a partial of one.
         squash: as in `KANLinear`.
         residual: as in `KANLinear`.
+        bias: as in `KANLinear`; without one, a layer of local functions changes its output only where it sees samples.
         width: factor on hidden widths.
         generator: source of the initial coefficients of all layers.
     """
@@ -54,14 +55,24 @@ class KANLayers(Layers):
         *,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        bias: bool = True,
         width: float = 1.0,
         generator: Generator | None = None,
     ) -> None:
-        self.basis, self.squash, self.residual, self.width, self.generator = basis, squash, residual, width, generator
+        self.basis, self.squash, self.residual, self.bias = basis, squash, residual, bias
+        self.width, self.generator = width, generator
 
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
         """Return a `KANLinear`."""
-        return KANLinear(in_features, out_features, self.basis, squash=self.squash, residual=self.residual, generator=self.generator)
+        return KANLinear(
+            in_features,
+            out_features,
+            self.basis,
+            squash=self.squash,
+            residual=self.residual,
+            bias=self.bias,
+            generator=self.generator,
+        )
 
     def conv2d(
         self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
@@ -76,6 +87,7 @@ class KANLayers(Layers):
             padding=padding,
             squash=self.squash,
             residual=self.residual,
+            bias=self.bias,
             generator=self.generator,
         )
 
