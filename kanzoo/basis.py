@@ -103,6 +103,42 @@ class ColumnBasis(Basis):
         return torch.stack(self.columns(x), -2)
 
 
+class LocalBasis(Basis):
+    """A basis of which only `num_local` neighbours are not zero at any x: write `local`, get both layouts and the fast contraction.
+
+    Layers contract such a basis at a cost that does not grow with K.
+
+    Attributes:
+        num_local: S, the number of functions that are not zero at one x.
+    """
+
+    num_local: int
+
+    @abstractmethod
+    def local(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the index of the first function that is not zero, int64 in 0 ... K - S, and the S values, each of the shape of `x`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate all basis functions: `(*batch, in_features)` to `(*batch, in_features, K)`."""
+        return self.features(x).transpose(-1, -2)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Evaluate basis-major: `(*batch, K, in_features)`."""
+        first, values = self.local(x)
+        return spread(first, torch.stack(values, -2), self.num_basis)
+
+
+def spread(first: Tensor, values: Tensor, num_basis: int) -> Tensor:
+    """Return all K functions `(*batch, K, in)` from the first index `(*batch, in)` and the S values `(*batch, S, in)`, zeros elsewhere."""
+    if torch.compiler.is_compiling():  # a comparison fuses with what made the values; a scatter does not
+        place = torch.arange(num_basis, device=values.device).unsqueeze(-1) - first.unsqueeze(-2)
+        pieces = [torch.where(place == r, value.unsqueeze(-2), 0.0) for r, value in enumerate(values.unbind(-2))]
+        return torch.stack(pieces).sum(0) if len(pieces) > 1 else pieces[0]
+    index = first.unsqueeze(-2) + torch.arange(values.shape[-2], device=values.device).unsqueeze(-1)
+    zeros = values.new_zeros((*first.shape[:-1], num_basis, first.shape[-1]))
+    return zeros.scatter(-2, index, values)
+
+
 class AdaptiveBasis(Basis):
     """A basis whose knots or centers can follow the data, one grid an input."""
 

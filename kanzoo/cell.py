@@ -29,7 +29,8 @@ class ModelConfig:
 class TrainerConfig:
     """How a network is fitted; see `kanzoo.task.Optimization` for the first five.
 
-    `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half.
+    `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half; `compile`
+    has the network compiled, at the cost of seconds at the start: `auto` where the training is long enough to win them back.
     """
 
     optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
@@ -40,6 +41,7 @@ class TrainerConfig:
     max_epochs: Annotated[int, Ge(1)] = 10
     validate_every: Annotated[int, Ge(1)] = 1
     grid_updates: Annotated[int, Ge(0)] = 0
+    compile: Literal[True, False, "auto"] = False
 
 
 @dataclass(frozen=True)

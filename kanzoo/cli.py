@@ -7,6 +7,20 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from kanzoo import cli_plugin
+from kanzoo.cli_options import (
+    Accelerator,
+    DataDir,
+    DryRun,
+    Experiment,
+    Jobs,
+    Overrides,
+    PrintConfig,
+    Uri,
+    complete_benchmark,
+    complete_config,
+    data_folder,
+)
 from kanzoo.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -19,57 +33,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-new = typer.Typer(help="Write a package with a plug-in of your own.", pretty_exceptions_enable=False)
-app.add_typer(new, name="new")
-
 #: What typer raises for a wrong option, argument or command: click's ClickException, or that of its own copy of click (typer 0.29).
 _WRONG_USAGE: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 
 
-def _complete_config(incomplete: str) -> list[str]:
-    from kanzoo import config
-
-    return [name for name in config.names() if name.startswith(incomplete)]
-
-
-def _complete_benchmark(incomplete: str) -> list[str]:
-    from kanzoo import config
-
-    return [name for name in config.names("benchmark") if name.startswith(incomplete)]
-
-
-def _complete_basis(incomplete: str) -> list[str]:
-    from kanzoo.registry import plugins
-
-    return [name for name in plugins("basis") if name.startswith(incomplete)]
-
-
-def _complete_override(incomplete: str) -> list[str]:
-    from kanzoo.registry import plugins
-
-    known = [f"basis.name={name}" for name in plugins("basis")] + ["model.name=baseline", "trainer.max_epochs=", "trainer.lr=", "seed="]
-    return [text for text in known if text.startswith(incomplete)]
-
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="key=value, or key=a,b for every combination.", autocompletion=_complete_override, show_default=False),
-]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data sets lie.  [env: KANZOO_DATA]", show_default=False)]
-Uri = Annotated[
-    str | None,
-    typer.Option("--tracking-uri", help="MLflow store.  [env: MLFLOW_TRACKING_URI; default: runs/mlflow.db]", show_default=False),
-]
-Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; by default the config's name.", show_default=False)]
-Jobs = Annotated[int, typer.Option(min=0, help="Cells at a time; 0: as many as fit the cores, 4 at most.")]
-Accelerator = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the cells, their size and what is finished; run nothing.")]
-PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")]
-
-
 @app.command()
 def run(
-    config: Annotated[str, typer.Argument(help="Name of a config or path of a YAML file.", autocompletion=_complete_config)],
+    config: Annotated[str, typer.Argument(help="Name of a config or path of a YAML file.", autocompletion=complete_config)],
     overrides: Overrides = None,
     *,
     data_dir: DataDir = None,
@@ -83,14 +53,14 @@ def run(
     """Run one experiment, or a sweep: kanzoo run mnist basis.name=bspline,chebyshev seed=0,1,2."""
     from kanzoo import config as configs
 
-    data = _data_dir(data_dir)
+    data = data_folder(data_dir)
     cells = configs.compose(config, overrides or [], data_dir=data)
     _run(cells[0].name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config, alone=len(cells) == 1)
 
 
 @app.command()
 def bench(
-    benchmark: Annotated[str, typer.Argument(help="Name of a benchmark or path of a YAML file.", autocompletion=_complete_benchmark)],
+    benchmark: Annotated[str, typer.Argument(help="Name of a benchmark or path of a YAML file.", autocompletion=complete_benchmark)],
     overrides: Overrides = None,
     *,
     data_dir: DataDir = None,
@@ -104,7 +74,7 @@ def bench(
     """Run a benchmark: experiments x models x seeds. What is finished is not run again."""
     from kanzoo import config as configs
 
-    data = _data_dir(data_dir)
+    data = data_folder(data_dir)
     grid, cells = configs.compose_grid(benchmark, overrides or [], data_dir=data)
     _run(grid.name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config, alone=False)
 
@@ -197,49 +167,9 @@ def list_(
     kinds[what]()
 
 
-@app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="A basis, a task, a config, or the id of a run.", autocompletion=_complete_basis)],
-    *,
-    tracking_uri: Uri = None,
-) -> None:
-    """Show a basis or task (formula, arguments, reference), a config, or a recorded run."""
-    from kanzoo import terminal
-
-    terminal.show(name, tracking_uri)
-
-
-@app.command()
-def check(
-    bases: Annotated[list[str] | None, typer.Argument(help="Names of bases.", autocompletion=_complete_basis, show_default=False)] = None,
-    *,
-    all_: Annotated[bool, typer.Option("--all", help="Check every registered basis.")] = False,
-) -> None:
-    """Check bases against the contract: shapes, gradients, rank, order of convergence, grid update, ..."""
-    from kanzoo import registry, terminal
-
-    names = list(registry.plugins("basis")) if all_ else bases or []
-    if not names:
-        raise InvalidInput("check needs the name of a basis, got none", "For example: kanzoo check chebyshev, or kanzoo check --all")
-    for name in names:
-        registry.find("basis", name)
-    if not terminal.check(names):
-        raise typer.Exit(1)
-
-
-@new.command("basis")
-def new_basis(
-    name: Annotated[str, typer.Argument(help="Name to register it under, my_basis for example.", show_default=False)],
-    *,
-    folder: Annotated[Path | None, typer.Option(help="Folder to write; by default the name, here.", show_default=False)] = None,
-) -> None:
-    """Write a package with a working basis, ready for pip install and kanzoo check: put your own formula into it."""
-    from kanzoo import scaffold
-
-    written = scaffold.new_basis(name, Path(name) if folder is None else folder)
-    typer.echo(f"Written into {written}. Next, in that folder:")
-    for command in ("pip install -e .", f"kanzoo check {name}", f"kanzoo bench quick basis.name={name}"):
-        typer.echo(f"  {command}")
+app.command()(cli_plugin.show)
+app.command()(cli_plugin.check)
+app.add_typer(cli_plugin.new, name="new")
 
 
 @app.command()
@@ -318,17 +248,7 @@ def data(*, data_dir: DataDir = None) -> None:
     """Show which data sets are there, which come inside packages, and which would be downloaded."""
     from kanzoo import terminal
 
-    terminal.data(_data_dir(data_dir))
-
-
-def _data_dir(given: Path | None) -> Path | None:
-    from kanzoo.config import data_dir_from_environment
-
-    if given is None:
-        return data_dir_from_environment()
-    if not given.is_dir():
-        raise InvalidInput(f"--data-dir must be a folder, got {str(given)!r}")
-    return given.resolve()
+    terminal.data(data_folder(data_dir))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -37,6 +37,9 @@ from kanzoo.tracking import Recorder, Tracker, cell_tags
 _PARALLEL_WORK = 50_000_000
 _DEFAULT_THREADS = torch.get_num_threads()
 
+#: Multiplications of a training from which compilation pays: about a minute's, of which it saves a third and costs twenty seconds.
+_LONG_WORK = 1_000_000_000_000
+
 #: Samples that a grid update looks at.
 _GRID_SAMPLES = 1024
 
@@ -154,11 +157,25 @@ def load_run(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> Ta
 
 def useful_threads(task: Task) -> int:
     """Return how many threads a task's steps are worth: one for small networks, where waiting for each other costs more than the work."""
+    return _DEFAULT_THREADS if _work(task) > _PARALLEL_WORK else 1
+
+
+def _work(task: Task) -> int:
+    """Return about how many multiplications the forward pass of one step takes."""
     stage = task.data.train
     x = task.inputs(stage[: task.optimization.batch_size or len(stage)])[0]
+    if x.layout is not torch.strided:
+        return int(x._nnz() / x.shape[1] * sum(num_parameters(task.model).values()))
     places = x[0, 0].numel() if x.ndim == 4 else 1  # a convolution uses its weights once a pixel
-    work = len(x) * places * sum(num_parameters(task.model).values())
-    return _DEFAULT_THREADS if work > _PARALLEL_WORK else 1
+    return int(len(x) * places * sum(num_parameters(task.model).values()))
+
+
+def _wants_compilation(cell: Cell, task: Task) -> bool:
+    if cell.trainer["compile"] != "auto":
+        return bool(cell.trainer["compile"])
+    size = task.optimization.batch_size
+    steps = sum(-(-len(stage) // size) if size else 1 for stage in task.stages()) * cell.trainer["max_epochs"]
+    return bool(steps * _work(task) > _LONG_WORK)
 
 
 def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Recorder, progress: Progress | None) -> Row:
@@ -170,6 +187,8 @@ def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Reco
     recorder.tags({f"kanzoo.hardware.{name}": value for name, value in facts.items()} | {"kanzoo.hardware": hardware.fingerprint(facts)})
     recorder.log({"num_parameters": sum(counts.values())} | {f"num_parameters/{role}": count for role, count in counts.items()})
     stages = task.stages()
+    if _wants_compilation(cell, task):
+        task.compile_model()
     clock, memory = _Clock(progress, cell.trainer["max_epochs"] * len(stages)), hardware.PeakMemory()
     generator = Generator().manual_seed(cell.seed)
     # Dropout and the like draw from the global state: seeded for the run, and set back after it.

@@ -37,6 +37,8 @@ class Plugin:
         """
         try:
             return EntryPoint(self.name, self.target, GROUPS[self.kind]).load()
+        except InvalidInput:
+            raise
         except (Exception, SystemExit) as error:  # a stranger's code may raise anything
             raise InvalidInput(
                 f"{self.kind} {self.name!r} of {self.distribution} {self.version} cannot be imported from {self.target}",

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 from torchmetrics import MetricCollection
 
+from kanzoo import compilation
 from kanzoo.layers.factory import Layers
 
 #: Samples of a validation or test batch: large enough to be fast, small enough for a KAN's features to fit in memory.
@@ -90,6 +91,7 @@ class Task(LightningModule, ABC):
         super().__init__()
         self.optimization = Optimization()
         self._losses: list[Tensor] = []
+        self._compiled: list[nn.Module] = []  # in a list, so that its parameters are not found twice
 
     @abstractmethod
     def load(self, data_dir: Path | None, seed: int) -> Data:
@@ -145,8 +147,13 @@ class Task(LightningModule, ABC):
         return DataLoader(dataset, sampler=sampler, batch_size=None, generator=Generator())  # without one it draws from the global state
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Apply the network."""
-        return self.model(*inputs)  # type: ignore[no-any-return]
+        """Apply the network: write `self(x)` in `loss`, so that it may be compiled."""
+        compiled = self._compiled and self.training  # an evaluation is not worth a compilation of its own
+        return (self._compiled[0] if compiled else self.model)(*inputs)  # type: ignore[no-any-return]
+
+    def compile_model(self) -> None:
+        """Let `forward` use a compiled network from now on; `model` stays what it is."""
+        self._compiled = [compilation.compile(self.model, dynamic=True)]
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a training batch."""

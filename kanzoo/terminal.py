@@ -1,9 +1,7 @@
 """What the terminal shows: tables, progress, the ranking. Everything foreign is printed as text, never as markup."""
 
-import inspect
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,14 +32,14 @@ def say(text: str) -> None:
 
 def plugins(kind: registry.Kind) -> None:
     """Print the registered bases or tasks; none is imported."""
-    table = _table("name", "distribution", "class", "arguments", title="Bases" if kind == "basis" else "Tasks")
+    table = new_table("name", "distribution", "class", "arguments", title="Bases" if kind == "basis" else "Tasks")
     for name, owners in registry.plugins(kind).items():
         for plugin in owners:
             try:
                 if len(owners) > 1:
                     raise InvalidInput("registered more than once")
                 found = signature.arguments_in_source(plugin)
-                shown = "told when imported" if found is None else ", ".join(f"{key}={_short(one.default)}" for key, one in found.items())
+                shown = "told when imported" if found is None else ", ".join(f"{key}={short(one.default)}" for key, one in found.items())
                 style = ""
             except InvalidInput as error:
                 shown, style = error.message, "red"
@@ -51,7 +49,7 @@ def plugins(kind: registry.Kind) -> None:
 
 def configs(kind: Literal["experiment", "benchmark"]) -> None:
     """Print the configs that come with kanzoo, each with its first comment line."""
-    table = _table("name", "what", title=f"{kind.capitalize()}s")
+    table = new_table("name", "what", title=f"{kind.capitalize()}s")
     folder = config.folder() / "benchmark" if kind == "benchmark" else config.folder()
     for name in config.names(kind):
         first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
@@ -63,7 +61,7 @@ def runs(tracking_uri: str | None) -> None:
     """Print all recorded runs, oldest first."""
     from kanzoo.tracking import Tracker
 
-    table = _table("run", "date", "task", "model", "seed", "status", "score", title="Runs")
+    table = new_table("run", "date", "task", "model", "seed", "status", "score", title="Runs")
     for row in Tracker(tracking_uri).rows():
         score = Text(format_score(row.score, row.score_name)) if row.status == "FINISHED" else Text(row.reason[:60], "red")
         table.add_row(Text(row.run_id), Text(row.date), Text(row.task), Text(row.model), str(row.seed), _status(row), score)
@@ -71,34 +69,18 @@ def runs(tracking_uri: str | None) -> None:
 
 
 def show(name: str, tracking_uri: str | None) -> None:
-    """Print a basis, a task, a config or a run."""
-    for kind in registry.GROUPS:
-        if name in registry.plugins(kind):
-            _show_plugin(registry.find(kind, name))
-            return
+    """Print a config, a benchmark or a run."""
     if name in config.names() or name.endswith((".yaml", ".yml")):
         say(config.compose(name)[0].to_yaml())
+        return
+    if name in config.names("benchmark"):
+        say((config.folder() / "benchmark" / f"{name}.yaml").read_text(encoding="utf-8"))
         return
     if len(name) == 32 and all(character in "0123456789abcdef" for character in name):
         _show_run(name, tracking_uri)
         return
-    known = [*registry.plugins("basis"), *registry.plugins("task"), *config.names()]
-    raise InvalidInput(f"unknown basis, task, config or run {name!r}", suggest(name, known, "Known"))
-
-
-def check(names: Sequence[str]) -> bool:
-    """Run the conformance suite on bases and print each check; return whether all passed."""
-    from kanzoo.testing import check_basis
-
-    good = True
-    for name in names:
-        table = _table("check", "result", "seconds", "message", title=Text(f"{name} against the contract of a basis"))
-        for result in check_basis(name, raise_on_failure=False):
-            good = good and result.passed
-            verdict = Text("passed", "green") if result.passed else Text("FAILED", "red")
-            table.add_row(Text(result.name), verdict, f"{result.seconds:.2f}", Text(result.message))
-        console.print(table)
-    return good
+    known = [*registry.plugins("basis"), *registry.plugins("task"), *config.names(), *config.names("benchmark")]
+    raise InvalidInput(f"unknown basis, task, config, benchmark or run {name!r}", suggest(name, known, "Known"))
 
 
 def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
@@ -110,7 +92,7 @@ def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
 
     todo = {cell.config_hash for cell in pending(cells, Tracker(uri))[0]}
     sizes: dict[str, str] = {}
-    table = _table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
+    table = new_table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
     for cell in cells:
         if cell.model_key not in sizes:
             sizes[cell.model_key] = str(sum(num_parameters(build(cell, data_dir).model).values()))
@@ -126,7 +108,7 @@ def ranking(rows: Sequence[Row]) -> None:
     for places in ranked.values():
         first = places[0].summary
         better = "higher is better" if first.direction == "max" else "lower is better"
-        table = _table("rank", "model", f"{first.score_name} ({better})", "seeds", "parameters", "training", title=Text(first.task))
+        table = new_table("rank", "model", f"{first.score_name} ({better})", "seeds", "parameters", "training", title=Text(first.task))
         for place in places:
             one = place.summary
             if one.n:
@@ -142,7 +124,7 @@ def ranking(rows: Sequence[Row]) -> None:
             table.add_row(str(place.rank), Text(one.model), *[Text(cell, "" if one.n else "red") for cell in cells])
         console.print(table)
     if len(ranked) > 1:
-        table = _table("rank", "model", "mean rank", "tasks", title=f"Over {len(ranked)} tasks")
+        table = new_table("rank", "model", "mean rank", "tasks", title=f"Over {len(ranked)} tasks")
         for standing in overall(ranked):
             table.add_row(str(standing.rank), Text(standing.model), f"{standing.mean_rank:.2f}", str(standing.tasks))
         console.print(table)
@@ -150,7 +132,7 @@ def ranking(rows: Sequence[Row]) -> None:
 
 def data(data_dir: Path | None) -> None:
     """Print where each data set comes from."""
-    table = _table("data set", "where", title="Data")
+    table = new_table("data set", "where", title="Data")
     for name in ("digits", "mnist_5k", "diabetes", "linnerud", "formula", "feynman"):
         table.add_row(name, "inside a package or by formula: no download")
     for name, part in (("mnist", "MNIST/raw"), ("fashion_mnist", "FashionMNIST/raw"), ("housing", "tabular/housing.csv")):
@@ -200,7 +182,7 @@ class LaunchView:
             yield
 
     def _render(self) -> Group:
-        table = _table("task", "model", "seed", "state", "score", "training")
+        table = new_table("task", "model", "seed", "state", "score", "training")
         for row in self._ended[-12:]:
             score = format_score(row.score, row.score_name) if row.status == "FINISHED" else row.reason[:50]
             table.add_row(Text(row.task), Text(row.model), str(row.seed), _status(row), Text(score), f"{row.train_time_s:.1f} s")
@@ -231,7 +213,7 @@ def result(row: Row) -> None:
     if row.status != "FINISHED":
         console.print(Text(f"{row.status}: {row.task} {row.model} seed={row.seed}: {row.reason}", "red"), soft_wrap=True)
         return
-    table = _table("task", "model", "seed", row.score_name, "parameters", "training", "a step", "peak memory")
+    table = new_table("task", "model", "seed", row.score_name, "parameters", "training", "a step", "peak memory")
     values = [
         format_score(row.score, row.score_name),
         str(row.num_parameters),
@@ -244,29 +226,11 @@ def result(row: Row) -> None:
     say(f"Run {row.run_id} in experiment {row.experiment}")
 
 
-def _show_plugin(plugin: registry.Plugin) -> None:
-    cls = plugin.load()
-    console.rule(Text(f"{plugin.name}  ({plugin.distribution} {plugin.version}, {plugin.target})"))
-    say(textwrap.dedent(inspect.getdoc(cls) or "no documentation"))
-    table = _table("argument", "type", "default", "rule", title="Arguments")
-    for argument in config.cell_schema(plugin.kind, plugin.name).values():
-        kind = (
-            getattr(argument.plain_type, "__name__", str(argument.plain_type))
-            if isinstance(argument.plain_type, type)
-            else str(argument.plain_type)
-        )
-        table.add_row(Text(argument.name), Text(kind.replace("typing.", "")), Text(_short(argument.default)), Text(argument.rules))
-    console.print(table)
-    for name in ("resolution", "support", "reference", "score", "direction"):
-        if hasattr(cls, name):
-            say(f"{name}: {getattr(cls, name)}")
-
-
 def _show_run(run_id: str, tracking_uri: str | None) -> None:
     from kanzoo.tracking import Tracker
 
     run = Tracker(tracking_uri).run(run_id)
-    table = _table("key", "value", title=Text(run.info.run_name or run_id))
+    table = new_table("key", "value", title=Text(run.info.run_name or run_id))
     table.add_row("status", Text(run.info.status))
     for group in (run.data.params, run.data.metrics, {key: value for key, value in run.data.tags.items() if key != "kanzoo.row"}):
         for key in sorted(group):
@@ -274,7 +238,8 @@ def _show_run(run_id: str, tracking_uri: str | None) -> None:
     console.print(table)
 
 
-def _table(*columns: str, title: str | Text | None = None) -> Table:
+def new_table(*columns: str, title: str | Text | None = None) -> Table:
+    """Return an empty table; columns of numbers are aligned to the right."""
     table = Table(
         title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else SIMPLE_HEAD
     )
@@ -288,6 +253,7 @@ def _status(row: Row) -> Text:
     return Text(row.status.lower(), {"FINISHED": "green", "FAILED": "red"}.get(row.status, "yellow"))
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value as text of one short line."""
     text = str(value)
     return text if len(text) <= 32 else text[:31] + "…"

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kanzoo import cli, config, terminal
+from kanzoo import cli, cli_options, config, terminal, terminal_plugin
+from kanzoo.basis import ColumnBasis
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
-from kanzoo.registry import plugins
+from kanzoo.registry import Plugin, plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
+from kanzoo.testing import CheckResult, basis_checks
 
 COMMANDS = ("run", "bench", "list", "show", "check", "new", "leaderboard", "ui", "data")
 CSV = "size,rooms,price\n" + "".join(f"{i},{i % 5},{i * 2.5}\n" for i in range(20))
@@ -216,10 +218,20 @@ def test_names_that_are_no_names_are_refused(kanzoo, command, noun, name):
         (("run", "digits_dense", "--accelerator", "tpu"), "accelerator must be one of auto, cpu, gpu, got 'tpu'", ""),
         (("run", "digits_dense", "--data-dir", "none"), "--data-dir must be a folder, got 'none'", ""),
         (("list", "basis"), "unknown listing 'basis'", "Did you mean 'bases'?"),
-        (("check",), "check needs the name of a basis, got none", "For example: "),
-        (("check", "chebychev"), "unknown basis 'chebychev'", "Did you mean 'chebyshev'?"),
-        (("show", "chebychev"), "unknown basis, task, config or run 'chebychev'", "Did you mean 'chebyshev'?"),
-        (("show", "../../x"), "unknown basis, task, config or run '../../x'", "Known: "),
+        (("check",), "check needs the name of a basis or task, got none", "For example: "),
+        (("check", "basis.degree=3"), "check needs the name of a basis or task, got none", "For example: "),
+        (("check", "chebychev"), "unknown basis or task 'chebychev'", "Did you mean 'chebyshev'?"),
+        (("check", "imgae"), "unknown basis or task 'imgae'", "Did you mean 'image'?"),
+        (("check", "chebyshev", "basis.degre=3"), "unknown key 'basis.degre' of basis 'chebyshev'", "Did you mean 'basis.degree'?"),
+        (("check", "chebyshev", "basis.degree=0"), "basis.degree must be >= 1, got 0", ""),
+        (("check", "chebyshev", "task.degree=1"), "unknown key 'task.degree' of basis 'chebyshev'", "Keys: "),
+        (("check", "image", "task.dataset=mnits"), "task.dataset must be one of ", ""),
+        (("show", "chebychev"), "unknown basis, task, config, benchmark or run 'chebychev'", "Did you mean 'chebyshev'?"),
+        (("show", "../../x"), "unknown basis, task, config, benchmark or run '../../x'", "Known: "),
+        (("show", "chebyshev", "basis.degree=two"), "basis.degree must be an integer, got 'two'", ""),
+        (("show", "chebyshev", "--out", "a.jpg"), "--out must end in .svg, .png, .pdf, got 'a.jpg'", ""),
+        (("show", "image", "--out", "a.svg"), "--out needs a basis to draw, got the task 'image'", ""),
+        (("show", "digits_dense", "--out", "a.svg"), "overrides and --out need the name of a basis or task, got 'digits_dense'", ""),
     ],
 )
 def test_wrong_arguments(kanzoo, tmp_path, arguments, message, hint):
@@ -334,14 +346,115 @@ def test_show_a_config(kanzoo, tmp_path):
     assert "name: own" in kanzoo("show", "own.yaml")[1]
 
 
+def test_show_a_benchmark(kanzoo):
+    code, out, _ = kanzoo("show", "quick")
+    assert code == 0
+    assert "digits_dense" in yaml.safe_load(out)["experiments"]
+
+
 @pytest.mark.slow
-def test_show_a_basis(kanzoo):
+def test_show_a_basis(kanzoo, tmp_path):
     code, out, _ = kanzoo("show", "chebyshev")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
-    assert ["degree", "int", "8", ">=", "1"] in lines
-    assert any(line[:1] == ["reference:"] and len(line) > 1 for line in lines)
-    assert ["resolution:", "degree"] in lines
+    assert ["degree", "int", "8", ">=", "1", "highest", "degree", "D;", "K", "=", "D."] in lines
+    assert "Chebyshev polynomials $T_1, \\dots, T_D$ on $[-1, 1]$." in out.splitlines()
+    for fact in (
+        "reference:  SS et al., Chebyshev polynomial-based Kolmogorov-Arnold networks, arXiv:2405.07200.",
+        "domain:     [-1, 1]",
+        "K:          8 functions, refined by degree",
+        "support:    global",
+        "order:      spectral or unknown",
+        "picture:    runs/plots/chebyshev.svg",
+    ):
+        assert fact in out.splitlines()
+    assert (tmp_path / "runs" / "plots" / "chebyshev.svg").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_show_a_basis_with_other_arguments(kanzoo, tmp_path):
+    code, out, _ = kanzoo("show", "bspline", "basis.degree=2", "basis.grid_size=4", "--out", "deep/b.png")
+    assert code == 0
+    assert "K:          6 functions, refined by grid_size" in out
+    assert "order:      3" in out
+    assert "4 (given)" in out
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["b.png"]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_show_a_task(kanzoo, tmp_path):
+    code, out, _ = kanzoo("show", "regression")
+    assert code == 0
+    assert "score:      rmse" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_be_written_or_a_basis_that_cannot_be_drawn(kanzoo, tmp_path):
+    (tmp_path / "file").touch()
+    refused(kanzoo("show", "chebyshev", "--out", "file/a.svg"), "--out must be a file that can be written, got 'file/a.svg'")
+    refused(
+        kanzoo("show", "wavelet", "basis.wavelet=haa"),
+        "basis 'wavelet' cannot be drawn, got ValueError: wavelet must be",
+        "See kanzoo check.",
+    )
+
+
+def test_pictures_stay_in_their_folder():
+    plugin = Plugin("basis", "<odd>../x.y", "a:b", "c", "1")
+    assert terminal_plugin.picture(plugin, None).as_posix() == "runs/plots/_odd____x_y.svg"
+
+
+# Checks
+
+
+@pytest.mark.slow
+def test_check_prints_each_check_and_their_number(kanzoo):
+    code, out, _ = kanzoo("check", "chebyshev", "basis.degree=3")
+    assert code == 0
+    assert "FAILED" not in out
+    count = len(basis_checks(ColumnBasis))
+    assert f"chebyshev: {count} of {count} checks hold, " in out.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_check_takes_tasks_and_bases_with_arguments_of_each(kanzoo):
+    code, out, _ = kanzoo("check", "regression", "wav_kan", "task.num_train=50", "task.num_test=20", "basis.wavelet=gaus1")
+    assert code == 0
+    assert "regression against the contract of a task" in out
+    assert "wav_kan against the contract of a basis" in out
+
+
+def test_a_failure_is_shown_with_rule_smallest_input_and_what_was_found(capsys, monkeypatch):
+    broken = CheckResult("values_are_finite", False, 0.1, "hat: must be finite, got nan", "must be finite", "nan", "x = 1")
+    raised = CheckResult("network_trains", False, 0.1, "hat: RuntimeError: no [b]luck[/b]")
+    monkeypatch.setattr("kanzoo.testing.check_basis", lambda *arguments, **options: [broken, raised])
+    assert terminal_plugin.check(Plugin("basis", "hat", "a:b", "c", "1"), {}, None) is False
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for line in ("rule must be finite", "got nan", "smallest x = 1", "error hat: RuntimeError: no [b]luck[/b]"):
+        assert line.split() in lines
+    assert lines[-1] == ["hat:", "0", "of", "2", "checks", "hold,", "0.2", "s."]
+
+
+@pytest.fixture
+def namesakes(site):
+    """Register a basis and a task under the same name."""
+    (site / "kan_fake-1.0.dist-info" / "entry_points.txt").write_text(
+        "[kanzoo.bases]\nsame = kanzoo_bases.wav_kan:WavKAN\n[kanzoo.tasks]\nsame = kanzoo_tasks.regression:Regression\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_name_of_both_kinds_is_checked_and_shown_as_both(kanzoo, namesakes):
+    code, out, _ = kanzoo("check", "same", "task.num_train=50", "task.num_test=20", "basis.wavelet=gaus1")
+    assert code == 0
+    assert "same against the contract of a basis" in out
+    assert "same against the contract of a task" in out
+    code, out, _ = kanzoo("show", "same")
+    assert code == 0
+    assert "wavelet" in out
+    assert "num_train" in out
 
 
 def test_data_tells_where_each_set_is(kanzoo, tmp_path):
@@ -376,10 +489,11 @@ def _named(name):
 
 
 def test_completion_offers_names():
-    assert "digits_dense" in cli._complete_config("digits")
-    assert cli._complete_benchmark("qui") == ["quick"]
-    assert cli._complete_basis("cheb") == ["chebyshev"]
-    assert "basis.name=chebyshev" in cli._complete_override("basis.name=c")
+    assert "digits_dense" in cli_options.complete_config("digits")
+    assert cli_options.complete_benchmark("qui") == ["quick"]
+    assert cli_options.complete_plugin("cheb") == ["chebyshev"]
+    assert cli_options.complete_plugin("imag") == ["image"]
+    assert "basis.name=chebyshev" in cli_options.complete_override("basis.name=c")
 
 
 def test_two_lines_of_an_error_travel():

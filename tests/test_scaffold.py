@@ -1,20 +1,27 @@
-"""`kanzoo new basis NAME`: what it writes is a package that works, and what it refuses leaves nothing behind."""
+"""`kanzoo new basis NAME` and `new task NAME`: what they write is a package that works, and what they refuse leaves nothing behind."""
 
 import ast
 import os
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kanzoo import cli, scaffold
 from kanzoo.errors import InvalidInput
-from kanzoo.registry import Plugin
+from kanzoo.registry import GROUPS, Plugin
 from kanzoo.signature import arguments_in_source, class_constant
+from kanzoo.testing import check_task
 
-FILES = ["README.md", "kan_my_hat.py", "pyproject.toml", "tests/test_my_hat.py"]
+FILES = {
+    "basis": ["README.md", "kan_my_hat.py", "pyproject.toml", "tests/test_my_hat.py"],
+    "task": ["README.md", "kan_my_hat.py", "my_hat.yaml", "pyproject.toml", "tests/test_my_hat.py"],
+}
+both = pytest.mark.parametrize("kind", ["basis", "task"])
 
 
 @pytest.fixture
@@ -37,38 +44,45 @@ def files(folder):
 # What it writes
 
 
-def test_it_writes_a_package_and_tells_what_is_next(kanzoo, tmp_path):
-    code, out, err = kanzoo("new", "basis", "my_hat")
+@both
+def test_it_writes_a_package_and_tells_what_is_next(kanzoo, tmp_path, kind):
+    code, out, err = kanzoo("new", kind, "my_hat")
     assert (code, err) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["my_hat"]
-    assert files(tmp_path / "my_hat") == FILES
+    assert files(tmp_path / "my_hat") == FILES[kind]
     readme = (tmp_path / "my_hat" / "README.md").read_text(encoding="utf-8")
-    for command in ("pip install -e .", "kanzoo check my_hat", "kanzoo bench quick basis.name=my_hat"):
+    assert "  pip install -e ./my_hat\n" in out
+    last = {"basis": "kanzoo bench quick basis.name=my_hat", "task": "kanzoo run ./my_hat/my_hat.yaml basis.name=chebyshev"}[kind]
+    for command in ("kanzoo check my_hat", last):
         assert f"  {command}\n" in out
-        assert f"\n{command}\n" in readme
+        assert f"\n{command.replace('./my_hat/', '')}\n" in readme
 
 
-def test_it_writes_into_another_folder(kanzoo, tmp_path):
-    (tmp_path / "deep").mkdir()
-    assert kanzoo("new", "basis", "my_hat", "--folder", "deep/package")[0] == 0
-    assert files(tmp_path / "deep" / "package") == FILES
+@both
+def test_it_writes_into_another_folder(kanzoo, tmp_path, kind):
+    (tmp_path / "deep down").mkdir()
+    code, out, _ = kanzoo("new", kind, "my_hat", "--folder", "deep down/package")
+    assert code == 0
+    assert files(tmp_path / "deep down" / "package") == FILES[kind]
+    assert "  pip install -e './deep down/package'\n" in out
 
 
 @pytest.mark.parametrize(("name", "cls"), [("my_hat", "MyHat"), ("hat", "Hat"), ("b2_spline3", "B2Spline3"), ("x" * 40, "X" + "x" * 39)])
-def test_entry_point_names_the_class_in_the_module(tmp_path, name, cls):
-    folder = scaffold.new_basis(name, tmp_path / "package")
+@both
+def test_entry_point_names_the_class_in_the_module(tmp_path, name, cls, kind):
+    folder = scaffold.new(kind, name, tmp_path / "package")
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["entry-points"] == {"kanzoo.bases": {name: f"kan_{name}:{cls}"}}
+    assert project["project"]["entry-points"] == {GROUPS[kind]: {name: f"kan_{name}:{cls}"}}
     assert project["project"]["dependencies"] == ["kanzoo"]
     assert project["tool"]["setuptools"]["py-modules"] == [f"kan_{name}"]
     tree = ast.parse((folder / f"kan_{name}.py").read_text(encoding="utf-8"))
     assert [node.name for node in tree.body if isinstance(node, ast.ClassDef)] == [cls]
     test = (folder / "tests" / f"test_{name}.py").read_text(encoding="utf-8")
-    assert test.splitlines()[-1] == f'test_contract = parametrize_with_basis_checks("{name}")'
+    assert test.splitlines()[-1] == f'test_contract = parametrize_with_{kind}_checks("{name}")'
 
 
 def test_schema_is_read_without_an_import(tmp_path, monkeypatch):
-    folder = scaffold.new_basis("scaffold_hat", tmp_path / "package")
+    folder = scaffold.new("basis", "scaffold_hat", tmp_path / "package")
     monkeypatch.syspath_prepend(folder)
     plugin = Plugin("basis", "scaffold_hat", "kan_scaffold_hat:ScaffoldHat", "kan-scaffold-hat", "0.1.0")
     found = arguments_in_source(plugin)
@@ -81,8 +95,31 @@ def test_schema_is_read_without_an_import(tmp_path, monkeypatch):
     assert "kan_scaffold_hat" not in sys.modules
 
 
-def test_nothing_of_a_template_is_left(tmp_path):
-    folder = scaffold.new_basis("my_hat", tmp_path / "package")
+def test_schema_of_a_task_is_read_without_an_import(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(scaffold.new("task", "scaffold_wave", tmp_path / "package"))
+    plugin = Plugin("task", "scaffold_wave", "kan_scaffold_wave:ScaffoldWave", "kan-scaffold-wave", "0.1.0")
+    assert list(arguments_in_source(plugin)) == ["samples", "frequency", "hidden"]
+    assert [class_constant(plugin, name) for name in ("score", "direction", "version")] == ["accuracy", "max", 1]
+    assert "kan_scaffold_wave" not in sys.modules
+
+
+def test_the_config_names_arguments_of_the_task(tmp_path):
+    folder = scaffold.new("task", "my_wave", tmp_path / "package")
+    config = yaml.safe_load((folder / "my_wave.yaml").read_text(encoding="utf-8"))
+    assert config["task"] == {"name": "my_wave", "samples": 500, "hidden": [8]}
+    assert set(config) == {"task", "basis", "trainer"}
+
+
+def test_the_task_passes_the_contract(tmp_path):
+    path = scaffold.new("task", "my_wave", tmp_path / "package") / "kan_my_wave.py"
+    module = types.ModuleType("kan_my_wave")
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)
+    assert all(result.passed for result in check_task(module.MyWave, {"samples": 100}))
+
+
+@both
+def test_nothing_of_a_template_is_left(tmp_path, kind):
+    folder = scaffold.new(kind, "my_hat", tmp_path / "package")
     for path in files(folder):
         content = (folder / path).read_text(encoding="utf-8")
         assert not {"{{", "}}", "{%"} & {content[i : i + 2] for i in range(len(content))}
@@ -93,7 +130,8 @@ def test_nothing_of_a_template_is_left(tmp_path):
 
 def test_it_imports_nothing_heavy(tmp_path):
     code = (
-        "import sys\nfrom kanzoo.cli import _code\nassert _code(['new', 'basis', 'my_hat']) == 0\n"
+        "import sys\nfrom kanzoo.cli import _code\n"
+        "assert _code(['new', 'basis', 'my_hat']) == 0\nassert _code(['new', 'task', 'my_wave']) == 0\n"
         "print('HEAVY', {'torch', 'omegaconf', 'mlflow', 'numpy', 'pytorch_lightning'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -115,25 +153,25 @@ def test_name_must_be_free_in_python_and_yaml(kanzoo, tmp_path, name):
     refused(kanzoo, tmp_path, name, f"name must not be a keyword of Python or YAML, nor one that the module imports, got {name!r}")
 
 
-def test_every_imported_name_is_taken(tmp_path):
-    tree = ast.parse((scaffold.new_basis("my_hat", tmp_path / "package") / "kan_my_hat.py").read_text(encoding="utf-8"))
-    imported = {alias.name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
-    classes = {name for name in imported if name[0].isupper()}
-    assert {scaffold.class_name(name) for name in scaffold._TAKEN} >= classes
-    assert {"Basis", "Tensor"} <= classes
+@pytest.mark.parametrize("name", ["class", "null", "task", "data", "batch", "layers", "path", "generator"])
+def test_name_of_a_task_must_be_free_too(kanzoo, tmp_path, name):
+    rule = f"name must not be a keyword of Python or YAML, nor one that the module imports, got {name!r}"
+    assert "kanzoo new task my_task" in refused(kanzoo, tmp_path, name, rule, kind="task")
 
 
 def test_name_must_be_short(kanzoo, tmp_path):
     refused(kanzoo, tmp_path, "x" * 41, "name must have at most 40 characters, got 41:")
 
 
-def test_name_must_not_be_registered(kanzoo, tmp_path):
-    err = refused(kanzoo, tmp_path, "bspline", "name must not be registered yet, got 'bspline'")
-    assert "It is a basis of kanzoo " in err
+@both
+@pytest.mark.parametrize(("name", "owner"), [("bspline", "basis"), ("image", "task")])
+def test_name_must_not_be_registered(kanzoo, tmp_path, kind, name, owner):
+    err = refused(kanzoo, tmp_path, name, f"name must not be registered yet, got {name!r}", kind=kind)
+    assert f"It is a {owner} of kanzoo " in err
 
 
-def refused(kanzoo, folder, name, message):
-    code, out, err = kanzoo("new", "basis", "--", name)
+def refused(kanzoo, folder, name, message, kind="basis"):
+    code, out, err = kanzoo("new", kind, "--", name)
     assert (code, out) == (2, "")
     assert err.startswith(f"Error: {message}")
     assert list(folder.iterdir()) == []
@@ -170,7 +208,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(InvalidInput if isinstance(error, OSError) else KeyboardInterrupt):
-        scaffold.new_basis("my_hat", tmp_path / "package")
+        scaffold.new("basis", "my_hat", tmp_path / "package")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,8 +216,15 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, error):
 
 
 @pytest.mark.slow
-def test_the_package_installs_passes_the_contract_and_trains(tmp_path):
-    folder, site = scaffold.new_basis("my_hat", tmp_path / "package"), tmp_path / "site"
+@pytest.mark.parametrize(
+    ("kind", "run"),
+    [
+        ("basis", ("digits_dense", "basis.name=my_hat", "trainer.max_epochs=1")),
+        ("task", ("package/my_hat.yaml", "basis.name=chebyshev", "trainer.max_epochs=1")),
+    ],
+)
+def test_the_package_installs_passes_the_contract_and_trains(tmp_path, kind, run):
+    folder, site = scaffold.new(kind, "my_hat", tmp_path / "package"), tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(folder)]
     subprocess.run(install, check=True, capture_output=True, timeout=300)
     environment = {key: value for key, value in os.environ.items() if key != "KANZOO_DATA"}
@@ -193,7 +238,7 @@ def test_the_package_installs_passes_the_contract_and_trains(tmp_path):
 
     checked = launch("kanzoo.cli", "check", "my_hat")
     assert "FAILED" not in checked
-    assert checked.count("passed") > 10
-    assert "kan-my-hat 0.1.0" in launch("kanzoo.cli", "list", "bases")
-    launch("kanzoo.cli", "run", "digits_dense", "basis.name=my_hat", "trainer.max_epochs=1")
+    assert checked.count("passed") > 5
+    assert "kan-my-hat 0.1.0" in launch("kanzoo.cli", "list", "bases" if kind == "basis" else "tasks")
+    launch("kanzoo.cli", "run", *run)
     assert " passed" in launch("pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")).splitlines()[-1]

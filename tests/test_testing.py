@@ -10,9 +10,10 @@ import torch
 from annotated_types import Ge
 from torch import nn
 
-from kanzoo.basis import AdaptiveBasis, Basis, ColumnBasis, EdgeBasis
+from kanzoo.basis import AdaptiveBasis, Basis, ColumnBasis, EdgeBasis, LocalBasis
 from kanzoo.signature import checked
-from kanzoo.testing import Subject, basis_checks, check_basis, parametrize_with_basis_checks, task_checks
+from kanzoo.testing import Broken, Subject, basis_checks, check_basis, parametrize_with_basis_checks, task_checks
+from kanzoo.testing.smallest import describe, smallest
 
 
 class Legendre(ColumnBasis):
@@ -57,6 +58,21 @@ class Hat(AdaptiveBasis):
         self.knots.copy_(0.5 * even + 0.5 * quantiles)
 
 
+class LocalHat(LocalBasis):
+    """Piecewise linear hats on even knots by their two neighbours."""
+
+    resolution, support, reference, order, num_local = "grid_size", "local", "none", 2, 2
+
+    @checked
+    def __init__(self, in_features: int, *, grid_size: Annotated[int, Ge(1)] = 8) -> None:
+        super().__init__(in_features, num_basis=grid_size + 1, domain=(-1.0, 1.0))
+
+    def local(self, x):
+        place = (x + 1) * (self.num_basis - 1) / 2
+        first = place.detach().floor().long().clamp(0, self.num_basis - 2)
+        return first, [1 - (place - first), place - first]
+
+
 class Sine(EdgeBasis):
     reference = "none"
 
@@ -69,7 +85,7 @@ class Sine(EdgeBasis):
         return torch.sin(self.frequency * x.unsqueeze(-2) + self.phase)
 
 
-@pytest.mark.parametrize("basis", [Legendre, partial(Legendre, degree=3), Hat, Sine, partial(Sine, frequency=1.0)])
+@pytest.mark.parametrize("basis", [Legendre, partial(Legendre, degree=3), Hat, LocalHat, Sine, partial(Sine, frequency=1.0)])
 def test_sound_bases_pass(basis):
     results = check_basis(basis)
     assert len(results) > 15
@@ -120,6 +136,39 @@ class WrongSecondGradient(Legendre):
 class NaNAtTheEnd(Legendre):
     def columns(self, x):
         return [torch.cos(n * torch.arccos(x)) for n in range(1, self.num_basis + 1)]
+
+
+class NaNAtTheLeft(Legendre):
+    def columns(self, x):
+        return [column * (1 + x).sqrt() for column in super().columns(x)]
+
+
+class _DoubledLeft(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        context.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        (x,) = context.saved_tensors
+        return gradient * (1 + ((x < -0.1) & (x > -0.9)))
+
+
+class WrongInTheMiddle(Legendre):
+    def columns(self, x):
+        return super().columns(_DoubledLeft.apply(x))
+
+
+class WrongBatch(Legendre):
+    def forward(self, x):
+        return super().forward(x).reshape(-1, self.in_features, self.num_basis) if x.ndim > 2 else super().forward(x)
+
+
+class SumOfTwo(Legendre):
+    def columns(self, x):
+        columns = super().columns(x)
+        return [*columns[:-1], columns[0] + columns[1]]
 
 
 class ConstantTwice(Legendre):
@@ -207,6 +256,27 @@ class MixesFeatures(Legendre):
 
 class NotLocal(Legendre):
     support = "local"
+
+
+class LocalOutside(LocalHat):
+    def local(self, x):
+        place = (x + 1) * (self.num_basis - 1) / 2
+        first = place.detach().floor().long()
+        return first, [1 - (place - first), place - first]
+
+    def features(self, x):
+        return LocalHat(self.in_features, grid_size=self.num_basis - 1).double().features(x)
+
+
+class LocalShifted(LocalHat):
+    def features(self, x):
+        return super().features(x).roll(1, -2)
+
+
+class LocalTooMany(LocalHat):
+    def local(self, x):
+        first, values = super().local(x)
+        return first, [*values, 0 * x]
 
 
 class NoResolution(Legendre):
@@ -317,6 +387,10 @@ FAULTS = [
     (WrongGradient, "gradient_is_the_derivative", "must be the derivative"),
     (WrongSecondGradient, "second_gradient_is_the_derivative", "second derivative"),
     (NaNAtTheEnd, "values_and_gradients_are_finite", "gradients must be finite"),
+    (NaNAtTheLeft, "values_and_gradients_are_finite", "gradients must be finite"),
+    (WrongInTheMiddle, "gradient_is_the_derivative", "must be the derivative"),
+    (WrongBatch, "values_have_the_shape", "must have shape"),
+    (SumOfTwo, "functions_are_independent", "rank 5"),
     (ConstantTwice, "functions_are_independent", "rank 5"),
     (Vanishing, "functions_are_independent", r"vanish on the whole domain, got functions \[5\]"),
     (SetsSeed, "random_state_is_untouched", "constructor must leave .* torch"),
@@ -328,15 +402,18 @@ FAULTS = [
     (NotPicklable, "copies_are_equal", "must survive deepcopy, pickle"),
     (WrongOrder, "error_falls_with_resolution", r"declared order is 4, got a measured order of 2\.\d"),
     (DoesNotConverge, "error_falls_with_resolution", "error must fall"),
-    (Collapsing, "grid_update_keeps_the_function", "may change a function by 1e-05"),
+    (Collapsing, "grid_update_keeps_the_function", "must keep the function .* allowed is 1e-05"),
     (Equal, "grid_update_is_finite_on_nasty_samples", "must be finite after an update"),
-    (Equal, "grid_update_keeps_the_function", "may change a function"),
+    (Equal, "grid_update_keeps_the_function", "must keep the function"),
     (NewBuffer, "grid_update_is_in_place", "replaced"),
     (NeverMoves, "grid_update_is_in_place", "must move"),
     (HiddenGrid, "state_survives_state_dict", "same state_dict"),
     (BatchMean, "value_depends_on_its_own_point_alone", "must not depend on"),
     (MixesFeatures, "value_depends_on_its_own_point_alone", "must not depend on"),
     (NotLocal, "local_support_is_local", "zero on half of the domain"),
+    (LocalOutside, "local_gives_the_functions_that_are_not_zero", r"an index between .* allowed is 0 to K - S = .*smallest input: x = "),
+    (LocalShifted, "local_gives_the_functions_that_are_not_zero", "from forward"),
+    (LocalTooMany, "local_gives_the_functions_that_are_not_zero", "expected num_local = 2"),
     (NoResolution, "class_attributes_are_declared", r"resolution must name one of the arguments \['degree'\], got 'grid_size'"),
     (NoReference, "class_attributes_are_declared", "reference must be"),
     (AlwaysFloat32, "dtype_and_device_are_kept", "must be torch.float64, got torch.float32"),
@@ -369,6 +446,112 @@ def test_each_fault_is_caught_by_its_check(basis, name, message):
         check.run(subject)
     assert str(caught.value).startswith(f"{subject.name}: ")  # the name comes first
     assert ", got " in str(caught.value) or name == "signature_is_a_schema"
+
+
+SMALLEST = [
+    (NaNAtTheEnd, "values_and_gradients_are_finite", "nan for function 0 in float32", "x = 1 (right end of the domain), degree = 1"),
+    (NaNAtTheLeft, "values_and_gradients_are_finite", "-inf for function 0 in float32", "x = -1 (left end of the domain), degree = 1"),
+    (WrongGradient, "gradient_is_the_derivative", "2 for function 0, expected 1 by finite differences", "x = 0, degree = 1"),
+    (WrongInTheMiddle, "gradient_is_the_derivative", "2 for function 0, expected 1 by finite differences", "x = -0.6, degree = 1"),
+    (EdgeGradient, "gradient_is_the_derivative", "4 for function 0, expected 2 by finite differences", "x = 0"),
+    (
+        WrongSecondGradient,
+        "second_gradient_is_the_derivative",
+        "0 for function 0, expected 6 by finite differences",
+        "x = 1 (right end of the domain), degree = 1",
+    ),
+    (WrongShape, "values_have_the_shape", "(2, 1) for an input of shape (1,), expected (1, 2)", "x = 0, degree = 2"),
+    (WrongBatch, "values_have_the_shape", "(1, 1, 1) for an input of shape (1, 1, 1), expected (1, 1, 1, 1)", "x = 0, degree = 1"),
+    (ConstantTwice, "functions_are_independent", "rank 5", "functions 0 and 1, which have rank 1"),
+    (SumOfTwo, "functions_are_independent", "rank 5", "functions 0, 1 and 5, which have rank 2"),
+    (Collapsing, "grid_update_keeps_the_function", None, "x = [[1], [-0.3]], grid_size = 1"),
+    (Equal, "grid_update_is_finite_on_nasty_samples", "NaN or infinity in the values on the domain", "x = 0, grid_size = 1"),
+    (BatchMean, "value_depends_on_its_own_point_alone", None, "x = 1 (right end of the domain), degree = 1"),
+    (MixesFeatures, "value_depends_on_its_own_point_alone", None, "x = [[0, 1]], degree = 1"),
+    (WrongFeatures, "features_are_values_transposed", "a difference of 1", "x = [[0, 1]], degree = 1"),
+    (Counting, "result_is_deterministic", "a difference of 0.001", "x = 0, degree = 1"),
+    (partial(Counting, degree=1), "result_is_deterministic", "a difference of 0.001", "x = 0"),
+]
+
+
+@pytest.mark.parametrize(("basis", "name", "got", "input_"), SMALLEST, ids=[f"{_name(one[0])}-{one[1]}" for one in SMALLEST])
+def test_the_smallest_failing_input_is_named(basis, name, got, input_):
+    subject = Subject.of(basis)
+    (check,) = [check for check in basis_checks(subject.made) if check.name == name]
+    with pytest.raises(Broken) as caught:
+        check.run(subject)
+    assert caught.value.smallest == input_
+    assert str(caught.value).endswith(f"; smallest input: {input_}")
+    assert got in (None, caught.value.got)
+
+
+def test_the_smallest_input_is_in_the_results():
+    (result,) = [result for result in check_basis(WrongGradient, raise_on_failure=False) if result.name == "gradient_is_the_derivative"]
+    assert result.rule == "the gradient must be the derivative"
+    assert result.smallest == "x = 0, degree = 1"
+    assert result.got in result.message
+
+
+def test_a_wrong_gradient_of_a_parameter_is_found():
+    class WrongPhase(Sine):
+        def forward(self, x):
+            return torch.sin(self.frequency * x.unsqueeze(-2) + _Doubled.apply(self.phase))
+
+    (failed,) = [result for result in check_basis(WrongPhase, raise_on_failure=False) if result.name == "gradient_is_the_derivative"]
+    assert "Jacobian mismatch" in failed.got
+    assert failed.smallest.startswith("x = ")
+
+
+def test_arguments_are_filled_in():
+    assert Subject.of(Legendre, {"degree": 2}).make().num_basis == 2
+    assert Subject.of("chebyshev", {"degree": 2}).name == "chebyshev"
+    (failed, *_) = [result for result in check_basis(Legendre, {"degre": 2}, raise_on_failure=False) if not result.passed]
+    assert "degre" in failed.message
+
+
+@pytest.mark.parametrize(
+    ("fails", "x", "domain", "expected"),
+    [
+        (lambda x: True, torch.rand(7, 3), (-1.0, 1.0), [[0.0]]),
+        (lambda x: True, torch.full((2, 2), 0.5), None, [[0.5]]),
+        (lambda x: bool((x == 1).any()), torch.linspace(-1, 1, 257)[:, None].repeat(1, 3), (-1.0, 1.0), [[1.0]]),
+        (lambda x: bool((x == -1).any()), torch.linspace(-1, 1, 257)[:, None].repeat(1, 3), (-1.0, 1.0), [[-1.0]]),
+        (lambda x: bool(((x > 0.2) & (x < 0.3)).any()), torch.tensor([[0.111], [0.2345]]), (-1.0, 1.0), [[0.23]]),
+        (lambda x: len(x) >= 2, torch.rand(9, 2), (0.5, 1.0), [[1.0], [1.0]]),
+        (lambda x: x.shape[-1] >= 2 and bool(x[0, 0] != x[0, 1]), torch.tensor([[0.3, 0.4, 0.5]]), (-1.0, 1.0), [[0.0, 1.0]]),
+        (lambda x: 3 in x and 5 in x, torch.arange(9), None, [3, 5]),
+        (lambda x: bool((x < 0.13).any()), torch.tensor([0.126]), (0.125, 0.2), [0.125]),  # 0.1 is outside
+    ],
+)
+def test_smallest(fails, x, domain, expected):
+    found = smallest(fails, x, domain)
+    assert fails(found)
+    assert torch.allclose(found, torch.tensor(expected).to(found))
+
+
+def test_smallest_gives_up_in_time():
+    calls = []
+
+    def fails(x):
+        calls.append(x)
+        return len(x) == 2000
+
+    assert len(smallest(fails, torch.rand(2000, 1), (-1.0, 1.0))) == 2000
+    assert len(calls) <= 400
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (torch.tensor([-1.0]), "x = -1 (left end of the domain)"),
+        (torch.tensor([[0.25]]), "x = 0.25"),
+        (torch.tensor([[0.0, 1.0]]), "x = [[0, 1]]"),
+        (torch.zeros(0, 3), "x of shape (0, 3)"),
+        (torch.zeros(5, 3), "x of shape (5, 3)"),
+    ],
+)
+def test_inputs_are_described(x, words):
+    assert describe(x, (-1.0, 1.0)) == words
 
 
 def test_every_check_catches_something():

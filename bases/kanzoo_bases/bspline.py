@@ -1,24 +1,25 @@
 """B-splines on a knot vector of its own for each input."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from kanzoo.basis import AdaptiveBasis
+from kanzoo.basis import AdaptiveBasis, LocalBasis
 from kanzoo.signature import checked
 
 MIN_RANGE = 1e-6  # of the domain's width: an input that varies less is constant, and keeps its knots
 MIN_SPACING = 0.01  # of the uniform step: no two knots come closer, so that no piece is too steep for float32
 
 
-class BSpline(AdaptiveBasis):
+class BSpline(LocalBasis, AdaptiveBasis):
     r"""B-splines $B_{0,p}, \dots, B_{G+p-1,p}$ of degree p over G cells, one knot vector an input.
 
     $B_{i,0} = 1$ on $[t_i, t_{i+1})$, $B_{i,p}(x) = \frac{x - t_i}{t_{i+p} - t_i} B_{i,p-1}(x)
     + \frac{t_{i+p+1} - x}{t_{i+p+1} - t_{i+1}} B_{i+1,p-1}(x)$. Only the p + 1 functions that are not zero at x are computed, by the
-    triangular recurrence of Piegl & Tiller (The NURBS Book, algorithm A2.2), and scattered to their places. They sum to one. The right
+    triangular recurrence of Piegl & Tiller (The NURBS Book, algorithm A2.2). They sum to one. The right
     end belongs to the last cell; outside the grid the end pieces continue as polynomials. `knots` is a buffer of shape
     `(in_features, grid_size + 2 * degree + 1)`.
 
@@ -55,24 +56,38 @@ class BSpline(AdaptiveBasis):
     ) -> None:
         super().__init__(in_features, num_basis=grid_size + degree, domain=domain)
         self.degree, self.grid_size, self.grid_uniformity = degree, grid_size, grid_uniformity
-        self.order = degree + 1
+        self.order, self.num_local = degree + 1, degree + 1
+        self.register_buffer("knots", self._first_knots().to(torch.get_default_dtype()).repeat(in_features, 1))
+        self._moved = False  # until then a product finds the cell, which is faster than a search
+
+    def _first_knots(self) -> Tensor:
         low, high = self.domain
-        knots = low + (high - low) / grid_size * torch.arange(-degree, grid_size + degree + 1, dtype=torch.float64)
-        self.register_buffer("knots", knots.to(torch.get_default_dtype()).repeat(in_features, 1))
+        step = (high - low) / self.grid_size
+        return low + step * torch.arange(-self.degree, self.grid_size + self.degree + 1, dtype=torch.float64)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Evaluate all basis functions: `(*batch, in_features)` to `(*batch, in_features, K)`."""
-        return self.features(x).transpose(-1, -2)
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        first = self._first_knots().to(self.knots)
+        self._moved = not torch.allclose(self.knots, first.expand_as(self.knots), rtol=0, atol=1e-6 * float(first[-1] - first[0]))
 
-    def features(self, x: Tensor) -> Tensor:
-        """Evaluate basis-major: `(*batch, K, in_features)`."""
+    def local(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the cell of x, and the p + 1 functions that are not zero in it, each of the shape of `x`."""
+        if not self._moved and self.degree:  # of degree 0 the rounding of a product would show
+            low, high = self.domain
+            place = (x - (low + high) / 2) * (self.grid_size / (high - low))  # in cells, from the middle, where rounding is least
+            shifted = place if self.grid_size % 2 == 0 else place + 0.5
+            cell = (shifted.detach().floor().long() + self.grid_size // 2).clamp(0, self.grid_size - 1)
+            inside = place - (cell - self.grid_size / 2)
+            # Knots in units of a cell, as seen from x: near[p - 1] <= 0 < near[p].
+            distance = [inside - (index - self.degree + 1) for index in range(2 * self.degree)]
+            return cell, _pieces(distance, x, lambda right, degree: degree)
         knots = self.knots.to(x.dtype)
         inner = knots[:, self.degree + 1 : self.degree + self.grid_size]
         cell = (x.detach().unsqueeze(-2) >= inner.T).sum(-2)
-        values = torch.stack(self._pieces(x, knots, cell), -2)
-        index = cell.unsqueeze(-2) + torch.arange(self.degree + 1, device=x.device).unsqueeze(-1)
-        zeros = values.new_zeros((*x.shape[:-1], self.num_basis, self.in_features))
-        return zeros.scatter_(-2, index, values)
+        first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)
+        places = [(first + place).flatten() for place in range(2 * self.degree)]
+        near = [knots.flatten().index_select(0, place).view_as(x) for place in places]
+        return cell, _pieces([x - knot for knot in near], x, lambda right, degree: near[right] - near[right - degree])
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:
@@ -100,22 +115,26 @@ class BSpline(AdaptiveBasis):
         varies = (spread >= MIN_RANGE * (high - low)) & (knots.diff(dim=1) >= MIN_SPACING / 2 * step.unsqueeze(1)).all(1)
         usable = varies & (knots[:, -1] - knots[:, 0]).isfinite()
         self.knots.copy_(knots.where(usable.unsqueeze(1), self.knots))
+        self._moved = self._moved or bool(usable.any())
 
-    def _pieces(self, x: Tensor, knots: Tensor, cell: Tensor) -> list[Tensor]:
-        """Return the p + 1 functions that are not zero in the cell of x, each of the shape of `x`."""
-        first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)
-        places = [(first + place).flatten() for place in range(2 * self.degree)]
-        near = [knots.flatten().index_select(0, place).view_as(x) for place in places]  # near[p - 1] <= x < near[p]
-        distance = [x - knot for knot in near]
-        values = [1 + 0 * x]
-        for degree in range(1, self.degree + 1):
-            saved, raised = 0 * x, []
-            for right, value in enumerate(values, self.degree):
-                share = value / (near[right] - near[right - degree])
-                raised.append(saved - distance[right] * share)
-                saved = distance[right - degree] * share
-            values = [*raised, saved]
-        return values
+
+def _pieces(distance: list[Tensor], x: Tensor, gap: Callable[[int, int], Tensor | int]) -> list[Tensor]:
+    """Return the p + 1 functions that are not zero in the cell of x, each of the shape of `x`.
+
+    Args:
+        distance: x less each of the 2 p knots around it.
+        x: the inputs.
+        gap: distance of knot `right` from the one `degree` to its left.
+    """
+    values = [torch.ones_like(x)]
+    for degree in range(1, len(distance) // 2 + 1):
+        saved, raised = torch.zeros_like(x), []
+        for right, value in enumerate(values, len(distance) // 2):
+            share = value / gap(right, degree)
+            raised.append(saved - distance[right] * share)
+            saved = distance[right - degree] * share
+        values = [*raised, saved]
+    return values
 
 
 def _quantiles(samples: Tensor, parts: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kanzoo.basis import AdaptiveBasis, Basis, BasisFactory, EdgeBasis, is_edge_factory
+from kanzoo.basis import AdaptiveBasis, Basis, BasisFactory, EdgeBasis, LocalBasis, is_edge_factory
 from kanzoo.layers.squash import Squash, SquashInto
 
 Residual = Literal["silu", "identity", "none"]
@@ -53,6 +53,12 @@ class Expansion(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(*batch, features)` to `(*batch, K, features)`."""
         return self.basis.features(self.squash(x))
+
+    def local(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map `(*batch, features)` to the first index, `(*batch, features)`, and the values, `(*batch, S, features)`, of a local basis."""
+        assert isinstance(self.basis, LocalBasis)
+        first, values = self.basis.local(self.squash(x))
+        return first, torch.stack(values, -2)
 
     @torch.no_grad()
     def coefficient_std(self, fan_in: int, variance: float) -> Tensor:

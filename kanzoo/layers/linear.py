@@ -4,10 +4,16 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from kanzoo.basis import BasisFactory, EdgeBasis, is_edge_factory
+from kanzoo.basis import BasisFactory, EdgeBasis, LocalBasis, is_edge_factory
+from kanzoo.kernels.compact import contract
+from kanzoo.kernels.gemm import linear
 from kanzoo.layers import expansion
 from kanzoo.layers.expansion import Expansion, Residual, check_residual, edge_mean_square, residual_branch, residual_std
+from kanzoo.layers.sparse import distinct_values, sample_rows
 from kanzoo.layers.squash import Squash, SquashInto
+
+#: Rows of a sparse matrix that a grid update looks at.
+_GRID_ROWS = 1024
 
 
 class KANLinear(nn.Module):
@@ -30,7 +36,8 @@ class KANLinear(nn.Module):
         generator: source of the initial coefficients.
 
     Attributes:
-        weight: the coefficients as one matrix, `(out, K·in)`, basis-major: all inputs of the first function, then of the second.
+        weight: the coefficients as they are stored: `(out, K·in)`, basis-major, all inputs of the first function, then of the second;
+            of a `LocalBasis` `(in, K, out)`. `coeff` is the same for every basis.
         residual_weight: `(out, in)`, or None.
         bias: `(out,)`, or None.
 
@@ -73,7 +80,9 @@ class KANLinear(nn.Module):
             self.expansion = Expansion(in_features, basis, squash)
             domain = self.expansion.basis.domain
             std = self.expansion.coefficient_std(in_features, share).repeat_interleave(in_features)
-        self.weight = nn.Parameter(torch.randn(out_features, std.shape[-1], generator=generator) * std)
+        start = torch.randn(out_features, std.shape[-1], generator=generator) * std
+        self.is_local = self.expansion is not None and isinstance(self.expansion.basis, LocalBasis)
+        self.weight = nn.Parameter(start.view(out_features, -1, in_features).permute(2, 1, 0).contiguous() if self.is_local else start)
         self.residual_weight: nn.Parameter | None = None
         if residual != "none":
             scale = residual_std(residual, domain, in_features, 1 - share)
@@ -83,32 +92,72 @@ class KANLinear(nn.Module):
     @property
     def coeff(self) -> Tensor:
         """The coefficients as a view `(out_features, in_features, K)` of `weight`."""
+        if self.is_local:
+            return self.weight.permute(2, 0, 1)
         return self.weight.view(self.out_features, -1, self.in_features).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(*batch, in_features)` to `(*batch, out_features)`."""
-        if self.expansion is not None:
-            y = F.linear(self.expansion(x).flatten(-2), self.weight, self.bias)
-        else:
+        """Map `(*batch, in_features)`, or a sparse matrix `(N, in_features)`, to `(*batch, out_features)`.
+
+        A sparse matrix gives the same numbers, at the cost of `kanzoo.layers.sparse.DistinctValues`. It is made dense first where
+        it takes more values than it has rows, where it needs a gradient, and with the squash `layernorm`, which is not elementwise.
+        """
+        if x.layout is not torch.strided:
+            found = distinct_values(x)
+            if found is not None and self._is_elementwise():
+                y = found.sum(self.edge_functions)
+                return y if self.bias is None else y + self.bias
+            x = x.to_dense()
+        if self.expansion is None:
             assert self.edge is not None
             y = (self.weight * self.edge(self.squash(x))).sum(-1)
-            if self.bias is not None:
-                y = y + self.bias
+        elif self.is_local:
+            first, values = self.expansion.local(x.reshape(-1, self.in_features))
+            y = contract(first, values, self.weight).view(*x.shape[:-1], self.out_features)
+        else:
+            y = linear(self.expansion(x).flatten(-2), self.weight)
         if self.residual_weight is not None:
-            y = y + F.linear(residual_branch(self.residual, x), self.residual_weight)
+            y = y + F.linear(residual_branch(self.residual, x), self.residual_weight, self.bias)
+        elif self.bias is not None:
+            y = y + self.bias
         return y
+
+    def edge_functions(self, points: Tensor) -> Tensor:
+        """Return every edge function, its residual branch included, at points `(P,)`: `(P, in_features, out_features)`.
+
+        Raises:
+            ValueError: the squash is `layernorm`, so that an edge function is not one of its input alone.
+        """
+        if not self._is_elementwise():
+            raise ValueError("edge_functions must have a squash that is elementwise, got 'layernorm'")
+        x = points.unsqueeze(-1).expand(-1, self.in_features)
+        if self.expansion is not None:
+            # One small matrix product an input; contiguous, or each is copied by itself.
+            table: Tensor = (self.expansion(x).permute(2, 0, 1).contiguous() @ self.coeff.permute(1, 2, 0).contiguous()).transpose(0, 1)
+        else:
+            assert self.edge is not None
+            table = (self.weight * self.edge(self.squash(x))).transpose(1, 2)
+        if self.residual_weight is not None:
+            table = table + residual_branch(self.residual, points)[:, None, None] * self.residual_weight.T
+        return table
+
+    def _is_elementwise(self) -> bool:
+        return (self.squash if self.expansion is None else self.expansion.squash).norm is None
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:
         """Let the grid follow the samples `(*batch, in_features)` and re-fit the coefficients so that the function stays.
+
+        Of a sparse matrix it looks at 1,024 rows, evenly spread.
 
         Raises:
             TypeError: the basis has no grid that follows data.
         """
         if self.expansion is None:
             raise TypeError(f"{type(self.edge).__name__} has no grid that follows data")
-        coeff = self.expansion.update_grid(x.reshape(-1, self.in_features), self.coeff)
-        self.weight.copy_(coeff.transpose(1, 2).reshape_as(self.weight))
+        if x.layout is not torch.strided:
+            x = sample_rows(x, _GRID_ROWS)
+        self.coeff.copy_(self.expansion.update_grid(x.reshape(-1, self.in_features), self.coeff))
 
     def extra_repr(self) -> str:
         """Describe the layer in a printed network."""

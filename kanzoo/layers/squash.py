@@ -37,7 +37,9 @@ class SquashInto(nn.Module):
         self.norm = nn.LayerNorm(num_features) if kind == "layernorm" and num_features > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(*batch, num_features)` to the same shape."""
+        """Map `(*batch, num_features)` to the same shape; under autocast in float32, which a basis needs: half precision has 3 digits."""
+        if x.dtype in (torch.bfloat16, torch.float16) and torch.is_autocast_enabled(x.device.type):
+            x = x.float()
         if self.kind == "clamp":
             return x.clamp(self.low, self.high)
         if self.kind == "none":

@@ -1,5 +1,6 @@
 """A new plug-in package: the templates beside this file, filled in with one name."""
 
+import ast
 import keyword
 import re
 import shutil
@@ -9,13 +10,22 @@ from uuid import uuid4
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kanzoo.errors import InvalidInput
-from kanzoo.registry import plugins
+from kanzoo.registry import GROUPS, Kind, plugins
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _MAX_LENGTH = 40
 
-#: YAML reads the first three as something else than text; the module imports the others under the name that its class would have.
-_TAKEN = ("false", "null", "true", "annotated", "basis", "ge", "gt", "tensor")
+#: YAML reads these as something else than text.
+_YAML_WORDS = ("false", "null", "true")
+
+#: Files of a package and their templates; `{kind}` is basis or task.
+_TEMPLATES = {
+    "pyproject.toml": "pyproject.toml.j2",
+    "README.md": "{kind}/README.md.j2",
+    "{module}.py": "{kind}/module.py.j2",
+    "{name}.yaml": "{kind}/config.yaml.j2",  # of a task alone
+    "tests/test_{name}.py": "test.py.j2",
+}
 
 
 def class_name(name: str) -> str:
@@ -28,14 +38,14 @@ def class_name(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
-def new_basis(name: str, folder: Path) -> Path:
-    """Write a package that registers a working basis under this name, whole or not at all; return its folder.
+def new(kind: Kind, name: str, folder: Path) -> Path:
+    """Write a package that registers a working basis or task under this name, whole or not at all; return its folder.
 
     Raises:
         InvalidInput: the name cannot be one, or is registered; the folder exists, or cannot be written.
     """
-    _check_name(name)
-    files = _render(name)
+    _check_name(kind, name)
+    files = _render(kind, name)
     draft = folder.with_name(f".kanzoo-{uuid4().hex}")
     try:
         if folder.is_symlink() or folder.exists():
@@ -51,28 +61,39 @@ def new_basis(name: str, folder: Path) -> Path:
     return folder
 
 
-def _check_name(name: str) -> None:
-    hint = "For example: kanzoo new basis my_basis"
+def _check_name(kind: Kind, name: str) -> None:
+    hint = f"For example: kanzoo new {kind} my_{kind}"
     if not _NAME.fullmatch(name):
         raise InvalidInput(f"name must be lower-case letters and digits, words joined by one underscore, got {name!r}", hint)
     if len(name) > _MAX_LENGTH:
         raise InvalidInput(f"name must have at most {_MAX_LENGTH} characters, got {len(name)}: {name!r}", hint)
-    if keyword.iskeyword(name) or keyword.iskeyword(class_name(name)) or name in _TAKEN:
+    if keyword.iskeyword(name) or name in _YAML_WORDS or class_name(name) in {*keyword.kwlist, *_imported(kind)}:
         raise InvalidInput(f"name must not be a keyword of Python or YAML, nor one that the module imports, got {name!r}", hint)
-    if name in plugins("basis"):
-        owner = plugins("basis")[name][0]
-        raise InvalidInput(f"name must not be registered yet, got {name!r}", f"It is a basis of {owner.distribution} {owner.version}.")
+    for taken in GROUPS:  # the packages of a basis and a task would have one name
+        if name in plugins(taken):
+            owner = plugins(taken)[name][0]
+            raise InvalidInput(
+                f"name must not be registered yet, got {name!r}", f"It is a {taken} of {owner.distribution} {owner.version}."
+            )
 
 
-def _render(name: str) -> dict[str, str]:
+def _imported(kind: Kind) -> set[str]:
+    """Return the names that the module imports: its class cannot have one of them."""
+    tree = ast.parse(_render(kind, "x")["kan_x.py"])
+    return {alias.name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+
+
+def _render(kind: Kind, name: str) -> dict[str, str]:
     """Return the files of the package, path to content."""
-    templates = Path(__file__).parent / "basis"
-    words = {"name": name, "class_name": class_name(name), "module": f"kan_{name}", "distribution": f"kan-{name.replace('_', '-')}"}
-    environment = Environment(loader=FileSystemLoader(templates), undefined=StrictUndefined, keep_trailing_newline=True)  # text, not HTML
-    paths = {
-        "pyproject.toml": "pyproject.toml.j2",
-        "README.md": "README.md.j2",
-        f"{words['module']}.py": "module.py.j2",
-        f"tests/test_{name}.py": "test.py.j2",
+    words = {
+        "kind": kind,
+        "group": GROUPS[kind],
+        "name": name,
+        "class_name": class_name(name),
+        "module": f"kan_{name}",
+        "distribution": f"kan-{name.replace('_', '-')}",
     }
-    return {path: environment.get_template(template).render(words) for path, template in paths.items()}
+    templates = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(templates), undefined=StrictUndefined, keep_trailing_newline=True)  # text, not HTML
+    paths = {path.format(**words): template.format(**words) for path, template in _TEMPLATES.items()}
+    return {path: environment.get_template(own).render(words) for path, own in paths.items() if (templates / own).is_file()}

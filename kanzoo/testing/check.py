@@ -1,13 +1,14 @@
 """A check is one rule of a contract; checks are registered in order, run on a basis and reported."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kanzoo.basis import Basis, BasisFactory, EdgeBasis
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import plugins
+from kanzoo.testing.broken import Broken
 from kanzoo.testing.subject import Subject
 
 
@@ -19,13 +20,19 @@ class CheckResult:
         name: name of the check.
         passed: whether the contract holds.
         seconds: wall-clock time.
-        message: empty, or what is wrong: name, rule and value.
+        message: empty, or what is wrong: name, rule, value and smallest input.
+        rule: what must hold; empty when it does, or when the plug-in raised an error of its own.
+        got: what was found instead.
+        smallest: the smallest input that shows it, in words; empty where the rule is about no input.
     """
 
     name: str
     passed: bool
     seconds: float
     message: str
+    rule: str = ""
+    got: str = ""
+    smallest: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,14 @@ def basis_checks(kind: type | None = None) -> tuple[Check, ...]:
     return tuple(check for check in _BASIS_CHECKS if kind is None or issubclass(kind, check.applies_to))
 
 
-def check_basis(basis: "str | BasisFactory", *, raise_on_failure: bool = True) -> list[CheckResult]:
+def check_basis(
+    basis: "str | BasisFactory", arguments: Mapping[str, Any] | None = None, *, raise_on_failure: bool = True
+) -> list[CheckResult]:
     """Run every check that applies to a basis.
 
     Args:
         basis: a registry name, a `Basis` or `EdgeBasis` class, or a `functools.partial` of one.
+        arguments: of its constructor; the defaults of the others.
         raise_on_failure: raise when a check fails, or only return the results.
 
     Raises:
@@ -91,7 +101,7 @@ def check_basis(basis: "str | BasisFactory", *, raise_on_failure: bool = True) -
         >>> all(result.passed for result in check_basis(Chebyshev))
         True
     """
-    subject = Subject.of(basis)
+    subject = Subject.of(basis, arguments)
     return report(run(_checks_of(subject), subject), raise_on_failure)
 
 
@@ -104,19 +114,25 @@ def parametrize_with_basis_checks(*names: str) -> Callable[..., None]:
     Example:
         test_contract = parametrize_with_basis_checks("mexican_hat")
     """
+
+    def checks(name: str) -> Sequence[Check]:
+        try:
+            return _checks_of(Subject.of(name))
+        except InvalidInput:  # collection goes on, and the case itself tells it
+            return (Check((), is_a_basis),)
+
+    return parametrize({name: checks(name) for name in names or sorted(plugins("basis"))}, Subject.of)
+
+
+def parametrize(checks: Mapping[str, Sequence[Check]], subject_of: Callable[[str], Any]) -> Callable[..., None]:
+    """Return a test function for pytest, one case for each check of each name."""
     import pytest
 
-    cases = []
-    for name in names or sorted(plugins("basis")):
-        try:
-            checks = _checks_of(Subject.of(name))
-        except InvalidInput:  # collection goes on, and the case itself tells it
-            checks = (Check((), is_a_basis),)
-        cases += [pytest.param(name, check, id=f"{name}-{check.name}") for check in checks]
+    cases = [pytest.param(name, check, id=f"{name}-{check.name}") for name, of_one in checks.items() for check in of_one]
 
-    @pytest.mark.parametrize(("basis", "check"), cases)
-    def test_contract(basis: str, check: Check) -> None:
-        check.run(Subject.of(basis))
+    @pytest.mark.parametrize(("name", "check"), cases)
+    def test_contract(name: str, check: Check) -> None:
+        check.run(subject_of(name))
 
     return test_contract
 
@@ -138,14 +154,16 @@ def run(checks: Sequence[Check], subject: Any) -> list[CheckResult]:
     results = []
     for check in checks:
         start = time.perf_counter()
-        message = ""
+        message, details = "", ("", "", "")
         try:
             check.run(subject)
+        except Broken as error:
+            message, details = str(error), (error.rule, error.got, error.smallest)
         except AssertionError as error:
             message = str(error)
         except Exception as error:  # the plug-in itself failed
             message = f"{subject.name}: {type(error).__name__}: {error}"
-        results.append(CheckResult(check.name, not message, time.perf_counter() - start, message))
+        results.append(CheckResult(check.name, not message, time.perf_counter() - start, message, *details))
     return results
 
 

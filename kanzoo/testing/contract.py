@@ -1,8 +1,11 @@
 """The contract of a basis as its author writes it: signature, class attributes, shapes, dtype, each point on its own."""
 
-import torch
+from itertools import product
 
-from kanzoo.basis import Basis, EdgeBasis
+import torch
+from torch import Tensor
+
+from kanzoo.basis import Basis, EdgeBasis, LocalBasis, spread
 from kanzoo.errors import InvalidInput
 from kanzoo.testing.check import basis_check
 from kanzoo.testing.subject import Subject, points
@@ -47,23 +50,56 @@ def class_attributes_are_declared(subject: Subject) -> None:
 @basis_check(Basis, EdgeBasis)
 def values_have_the_shape(subject: Subject) -> None:
     """Input `(*batch, in)` gives `(*batch, in, K)`, of an EdgeBasis `(*batch, out, in)`, for any leading dimensions."""
+    domain, edge = subject.make(1).domain, issubclass(subject.made, EdgeBasis)
     for in_features in (1, 3):
-        basis = subject.make(in_features)
         for batch in ((), (5,), (2, 3), (0,)):
-            shape = tuple(basis(points(basis.domain, *batch, in_features, dtype=torch.float32)).shape)
-            last = (2, in_features) if isinstance(basis, EdgeBasis) else (in_features, basis.num_basis)
-            subject.require(shape == (*batch, *last), f"values on a batch {batch} must have shape {(*batch, *last)}", shape)
+            x = points(domain, *batch, in_features, dtype=torch.float32)
+            subject.require_at(x, f"values must have shape {'(*batch, out, in)' if edge else '(*batch, in, K)'}", _wrong_shape)
+
+
+def _wrong_shape(subject: Subject, x: Tensor) -> str | None:
+    basis = subject.make(x.shape[-1])
+    last = (2, x.shape[-1]) if isinstance(basis, EdgeBasis) else (x.shape[-1], basis.num_basis)
+    shape, expected = tuple(basis(x).shape), (*x.shape[:-1], *last)
+    return None if shape == expected else f"{shape} for an input of shape {tuple(x.shape)}, expected {expected}"
 
 
 @basis_check(Basis)
 def features_are_values_transposed(subject: Subject) -> None:
     """`features` equals `forward` with the last two dimensions exchanged."""
-    basis = subject.make().double()
-    x = points(basis.domain, 7, 3)
-    value, expected = basis.features(x), basis(x).transpose(-1, -2)
-    subject.require(value.shape == expected.shape, f"features must have shape {tuple(expected.shape)}", tuple(value.shape))
-    error = float((value - expected).detach().abs().max())
-    subject.require(error <= 1e-12, "features must be forward transposed", f"a difference of {error:.3g}")
+    subject.require_at(points(subject.make().domain, 7, 3), "features must be forward transposed", _wrong_features)
+
+
+def _wrong_features(subject: Subject, x: Tensor) -> str | None:
+    basis = subject.make(x.shape[-1]).double()
+    found, expected = basis.features(x), basis(x).transpose(-1, -2)
+    if found.shape != expected.shape:
+        return f"shape {tuple(found.shape)}, expected {tuple(expected.shape)}"
+    error = float((found - expected).detach().abs().max())
+    return None if error <= 1e-12 else f"a difference of {error:.3g}"
+
+
+@basis_check(LocalBasis)
+def local_gives_the_functions_that_are_not_zero(subject: Subject) -> None:
+    """`local` gives an index in 0 ... K - S and S values, which put in their places are `forward`, at the ends and outside too."""
+    low, high = subject.make().domain
+    outside = torch.tensor([low, high, low - 0.1 * (high - low), high + 0.1 * (high - low)], dtype=torch.float64)
+    x = torch.cat([points((low, high), 20, 2), outside.unsqueeze(1).expand(-1, 2)])
+    subject.require_at(x, "local must give the functions that are not zero", _wrong_local)
+
+
+def _wrong_local(subject: Subject, x: Tensor) -> str | None:
+    basis = subject.make(x.shape[-1]).double()
+    first, values = basis.local(x)
+    if first.dtype != torch.int64 or first.shape != x.shape:
+        return f"an index of dtype {first.dtype} and shape {tuple(first.shape)}, expected torch.int64 and {tuple(x.shape)}"
+    if len(values) != basis.num_local or any(value.shape != x.shape for value in values):
+        return f"values of shapes {[tuple(value.shape) for value in values]}, expected num_local = {basis.num_local} of {tuple(x.shape)}"
+    most = basis.num_basis - len(values)
+    if x.numel() and not 0 <= int(first.min()) <= int(first.max()) <= most:
+        return f"an index between {int(first.min())} and {int(first.max())}, allowed is 0 to K - S = {most}"
+    error = float((spread(first, torch.stack(values, -2), basis.num_basis) - basis(x).transpose(-1, -2)).detach().abs().max())
+    return None if error <= 1e-12 else f"a difference of {error:.3g} from forward"
 
 
 @basis_check(Basis)
@@ -93,15 +129,21 @@ def dtype_and_device_are_kept(subject: Subject) -> None:
 @basis_check(Basis, EdgeBasis)
 def value_depends_on_its_own_point_alone(subject: Subject) -> None:
     """A value at a point depends neither on the other points of the batch nor on the other features."""
-    basis = subject.make().double()
-    x, other = points(basis.domain, 6, 3), points(basis.domain, 6, 3, seed=1)
+    x = points(subject.make().domain, 4, 3)
+    subject.require_at(x, "a value must not depend on the other points and features, nor on the size of the batch", _depends_on_others)
+
+
+def _depends_on_others(subject: Subject, x: Tensor) -> str | None:
+    basis = subject.make(x.shape[-1]).double()
     value = subject.values(basis, x)
-    for point, feature in ((0, 0), (2, 1), (5, 2)):
-        mixed = other.clone()
-        mixed[point, feature] = x[point, feature]
+    for place, feature in product(range(x.shape[0]), range(x.shape[1])):
+        mirrored = sum(basis.domain) - x
+        mirrored[place, feature] = x[place, feature]
         for what, found in (
-            ("the other points", subject.values(basis, mixed)[point, feature]),
-            ("the size of the batch", subject.values(basis, mixed[point])[feature]),
+            ("other points change", subject.values(basis, mirrored)[place, feature]),
+            ("the point is evaluated alone", subject.values(basis, x[place])[feature]),
         ):
-            error = float((found - value[point, feature]).detach().abs().max())
-            subject.require(error <= 1e-10, f"a value must not depend on {what}", f"a difference of {error:.3g}")
+            error = float((found - value[place, feature]).detach().abs().max())
+            if not error <= 1e-10:
+                return f"a difference of {error:.3g} at x = {float(x[place, feature]):.6g} when {what}"
+    return None

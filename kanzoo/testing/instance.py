@@ -6,9 +6,10 @@ import pickle
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kanzoo.basis import AdaptiveBasis, Basis, EdgeBasis
+from kanzoo.testing.broken import Broken
 from kanzoo.testing.check import basis_check
 from kanzoo.testing.random_state import generator, same_random_state
 from kanzoo.testing.subject import Subject, points
@@ -17,41 +18,58 @@ from kanzoo.testing.subject import Subject, points
 @basis_check(Basis, EdgeBasis)
 def result_is_deterministic(subject: Subject) -> None:
     """The same input gives the same bits: twice, and from two instances."""
-    first, second = subject.make(), subject.make()
-    x = points(first.domain, 17, 3, dtype=torch.float32)
-    subject.require(torch.equal(first(x), first(x)), "two calls must give the same bits", "a difference")
-    subject.require(torch.equal(first(x), second(x)), "two instances must give the same bits", "a difference")
+
+    def twice(subject: Subject, x: Tensor) -> str | None:
+        basis = subject.make(x.shape[-1])
+        return _difference(basis(x), basis(x))
+
+    x = _points(subject)
+    subject.require_at(x, "two calls must give the same bits", twice)
+    subject.require_at(
+        x,
+        "two instances must give the same bits",
+        lambda subject, x: _difference(subject.make(x.shape[-1])(x), subject.make(x.shape[-1])(x)),
+    )
 
 
 @basis_check(Basis, EdgeBasis)
 def training_mode_changes_nothing(subject: Subject) -> None:
     """Training and evaluation mode give the same bits."""
-    basis = subject.make()
-    x = points(basis.domain, 17, 3, dtype=torch.float32)
-    subject.require(torch.equal(basis.train()(x), basis.eval()(x)), "training and evaluation mode must give the same bits", "a difference")
+
+    def both(subject: Subject, x: Tensor) -> str | None:
+        basis = subject.make(x.shape[-1])
+        return _difference(basis.train()(x), basis.eval()(x))
+
+    subject.require_at(_points(subject), "training and evaluation mode must give the same bits", both)
 
 
 @basis_check(Basis, EdgeBasis)
 def state_survives_state_dict(subject: Subject) -> None:
     """A fresh instance that loads the state of another gives the same bits: grids are buffers."""
-    basis, fresh = _shaken(subject), subject.make()
-    fresh.load_state_dict(basis.state_dict())
-    x = points(basis.domain, 17, 3, dtype=torch.float32)
-    subject.require(torch.equal(basis(x), fresh(x)), "a fresh instance with the same state_dict must give the same bits", "a difference")
+
+    def loaded(subject: Subject, x: Tensor) -> str | None:
+        basis, fresh = _shaken(subject, x.shape[-1]), subject.make(x.shape[-1])
+        fresh.load_state_dict(basis.state_dict())
+        return _difference(basis(x), fresh(x))
+
+    subject.require_at(_points(subject), "a fresh instance with the same state_dict must give the same bits", loaded)
 
 
 @basis_check(Basis, EdgeBasis)
 def copies_are_equal(subject: Subject) -> None:
     """Deep copies, pickles and saved modules give the same bits."""
-    basis = _shaken(subject)
-    x = points(basis.domain, 17, 3, dtype=torch.float32)
     try:
-        copied = _copies(basis)
+        _copies(_shaken(subject))
     except Exception as error:  # pickle raises whatever it likes
         rule = "must survive deepcopy, pickle and torch.save"
-        raise AssertionError(f"{subject.name}: {rule}, got {type(error).__name__}: {error}") from error
-    for way, other in copied.items():
-        subject.require(torch.equal(basis(x), other(x)), f"a copy by {way} must give the same bits", "a difference")
+        raise Broken(subject.name, rule, f"{type(error).__name__}: {error}") from error
+
+    def copied(subject: Subject, x: Tensor) -> str | None:
+        basis = _shaken(subject, x.shape[-1])
+        found = {way: _difference(basis(x), other(x)) for way, other in _copies(basis).items()}
+        return next((f"{difference} by {way}" for way, difference in found.items() if difference), None)
+
+    subject.require_at(_points(subject), "a copy must give the same bits", copied)
 
 
 @basis_check(Basis, EdgeBasis)
@@ -86,7 +104,7 @@ def ranges_are_enforced(subject: Subject) -> None:
             except ValueError:
                 continue
             except Exception as error:
-                raise AssertionError(f"{subject.name}: {rule}, got {type(error).__name__}: {error}") from error
+                raise Broken(subject.name, rule, f"{type(error).__name__}: {error}") from error
             subject.require(False, rule, "no error")
 
 
@@ -115,12 +133,23 @@ def _copies(basis: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _shaken(subject: Subject) -> Any:
+def _points(subject: Subject) -> Tensor:
+    return points(subject.make().domain, 17, 3, dtype=torch.float32)
+
+
+def _difference(one: Tensor, other: Tensor) -> str | None:
+    """Return the largest difference in words, or None where the bits are the same."""
+    if torch.equal(one, other):
+        return None
+    return f"a difference of {float((one - other).detach().abs().max()):.3g}" if one.shape == other.shape else "another shape"
+
+
+def _shaken(subject: Subject, in_features: int = 3) -> Any:
     """Return a basis whose parameters and grid are no longer those of a fresh one."""
-    basis = subject.make()
+    basis = subject.make(in_features)
     with torch.no_grad():
         for parameter in basis.parameters():
             parameter.add_(0.1 * torch.rand(parameter.shape, generator=generator(), dtype=parameter.dtype))
     if isinstance(basis, AdaptiveBasis):
-        basis.update_grid(points(basis.domain, 50, 3, dtype=torch.float32, seed=3))
+        basis.update_grid(points(basis.domain, 50, in_features, dtype=torch.float32, seed=3))
     return basis

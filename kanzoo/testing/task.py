@@ -14,7 +14,8 @@ from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.registry import find
 from kanzoo.signature import arguments_of
-from kanzoo.testing.check import Check, CheckResult, report, run
+from kanzoo.testing.broken import Broken
+from kanzoo.testing.check import Check, CheckResult, parametrize, report, run
 from kanzoo.testing.random_state import generator, same_random_state
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TaskSubject:
     def require(self, condition: object, rule: str, value: object) -> None:
         """Raise AssertionError with name, rule and value unless the condition holds."""
         if not condition:
-            raise AssertionError(f"{self.name}: {rule}, got {value}")
+            raise Broken(self.name, rule, value)
 
 
 def _task_check(function: Callable[[TaskSubject], None]) -> Callable[[TaskSubject], None]:
@@ -95,9 +96,28 @@ def check_task(
         AssertionError: at least one check failed; the message has a line for each.
         InvalidInput: the name is unknown, or the plug-in cannot be imported.
     """
+    return report(run(_TASK_CHECKS, _subject(task, arguments, data_dir)), raise_on_failure)
+
+
+def parametrize_with_task_checks(
+    task: str, arguments: Mapping[str, Any] | None = None, data_dir: Path | None = None
+) -> Callable[..., None]:
+    """Return a test function for pytest, one case for each check of a task.
+
+    Args:
+        task: a registry name.
+        arguments: of its constructor; choose small data, the checks load it several times.
+        data_dir: where data sets lie, or None.
+
+    Example:
+        test_contract = parametrize_with_task_checks("my_task", {"samples": 100})
+    """
+    return parametrize({task: _TASK_CHECKS}, lambda name: _subject(name, arguments, data_dir))
+
+
+def _subject(task: "str | type[Task]", arguments: Mapping[str, Any] | None, data_dir: Path | None) -> TaskSubject:
     made = find("task", task).load() if isinstance(task, str) else task
-    name = task if isinstance(task, str) else made.__name__
-    return report(run(_TASK_CHECKS, TaskSubject(name, made, dict(arguments or {}), data_dir)), raise_on_failure)
+    return TaskSubject(task if isinstance(task, str) else made.__name__, made, dict(arguments or {}), data_dir)
 
 
 @_task_check

@@ -78,7 +78,7 @@ class Image(Task):
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the cross entropy; prediction is logits."""
         x, y = batch
-        logits = self.model(x)
+        logits = self(x)
         return nn.functional.cross_entropy(logits, y), logits, y
 
     def metrics(self) -> MetricCollection:

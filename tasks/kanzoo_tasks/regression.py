@@ -99,7 +99,7 @@ class Regression(Task):
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the mean squared error of standardised targets; prediction and target in original units."""
         x, y = batch
-        prediction = self.model(x)
+        prediction = self(x)
         loss = nn.functional.mse_loss(prediction, y)
         return loss, prediction * self.target_std + self.target_mean, y * self.target_std + self.target_mean
 

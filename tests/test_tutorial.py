@@ -1,0 +1,88 @@
+"""docs/tutorial.md is run as it stands: in an environment of its own, with real installs, block after block."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Return the variables of an environment that sees kanzoo and all that it needs, and installs into itself."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    own = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
+    (own / "kanzoo.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")  # with its .pth files
+    for command, module in (("pip", "pip"), ("kanzoo", "kanzoo.cli")):
+        script = folder / "bin" / command
+        script.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m {module} "$@"\n')
+        script.chmod(0o755)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("KANZOO_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV"))}
+    return kept | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "COLUMNS": "120", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+@pytest.mark.slow
+def test_every_block_does_what_it_says(environment, tmp_path):
+    blocks = BLOCK.findall(TUTORIAL.read_text(encoding="utf-8"))
+    assert {language for language, _, _ in blocks} == {"sh", "python", "diff", "text"}
+    printed = ""
+    for (language, name, content), (following, _, expected) in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
+        if language == "python":
+            (tmp_path / name).write_text(content, encoding="utf-8")
+        elif language == "diff":
+            apply(tmp_path / name, content)
+        elif language == "sh":
+            printed = run(content, environment, tmp_path, fails=following == "text" and "FAILED" in expected)
+        else:
+            assert missing(content, printed) == [], printed
+    assert {path.name for path in (tmp_path / "runs" / "leaderboard").iterdir()} >= {"index.html", "results.csv", "README.md"}
+    assert (tmp_path / "runs" / "plots" / "sinc.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+
+
+def run(commands, environment, folder, *, fails):
+    """Run a block as a shell would, until a command fails; return what is printed."""
+    done = subprocess.run(
+        ["bash", "-ec", commands], env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == int(fails), done.stdout
+    return done.stdout
+
+
+def apply(path, diff):
+    """Replace the lines that begin with - by those that begin with +."""
+    old, new = ("".join(line[1:] for line in diff.splitlines(keepends=True) if line[0] == sign) for sign in "-+")
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def missing(expected, printed):
+    """Return the lines that were not printed; … stands for anything, and spaces and frames do not count."""
+
+    def plain(text):
+        return " ".join(re.sub(r"[─│]", " ", text).split())
+
+    lines = [plain(line) for line in printed.splitlines()]
+    patterns = {line: ".*".join(map(re.escape, plain(line).split("…"))) for line in expected.splitlines()}
+    return [line for line, pattern in patterns.items() if not any(re.search(pattern, printed_line) for printed_line in lines)]
+
+
+def test_missing_lines_are_told():
+    assert missing("a   b\n… c …\n", "x a b\nb c d\n") == []
+    assert missing("a c\n", "a b c\n") == ["a c"]
+
+
+def test_the_interpreter_is_that_of_the_tests(environment):
+    command = [Path(environment["PATH"].split(":")[0]) / "python", "-c", "import kanzoo, sys; print(kanzoo.__file__, sys.version)"]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    import kanzoo
+
+    assert printed.strip() == f"{kanzoo.__file__} {sys.version}"
