@@ -48,7 +48,8 @@ def _words(workload: Workload) -> str:
 
 
 def _table(rows: Sequence[SpeedRow]) -> str:
-    head = "| contestant | kind | µs | ± | × oneDNN | × MKL | first call s | memory MB | error | parameters |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+    names = ("contestant", "kind", "µs", "±", "× oneDNN", "× MKL", "first call s", "memory MB", "error", "parameters")
+    head = f"| {' | '.join(names)} |\n|---|---|{'--:|' * (len(names) - 2)}\n"
     return head + "".join(
         f"| {row.contestant} | {row.kind} | {row.step_us:,.0f} | {row.half_iqr_us:,.0f} | {row.to_onednn:.2f} | {row.to_mkl:.2f} "
         f"| {_number(row.first_call_s, '.1f')} | {_number(row.peak_memory_mb, '.1f')} | {_number(row.error, '.0e')} "

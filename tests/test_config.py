@@ -302,12 +302,18 @@ def test_a_task_enters_with_its_version(install):
 # Benchmarks
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+def with_data(names: list[str], *without: str) -> list[object]:
+    """Return parameters of a test; those without a download are skipped where there is no folder of data."""
+    needs = pytest.mark.skipif(DATA is None, reason="needs KANZOO_DATA")
+    return [pytest.param(name, marks=needs) if name in without else name for name in names]
+
+
+@pytest.mark.parametrize("name", with_data(CONFIGS, "proteins", "nci1"))
 def test_every_config_composes(name):
     assert one(name, data_dir=DATA).name == name
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", with_data(BENCHMARKS, "graph_full"))
 def test_every_benchmark_composes_fast_and_holds_every_basis(name):
     start = time.process_time()
     grid, cells = compose_grid(name, data_dir=DATA)
