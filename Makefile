@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 LAUNCH := MLFLOW_DISABLE_TELEMETRY=true
 
-.PHONY: run test test-slow setup check format bench ui leaderboard render clean
+.PHONY: run test test-slow setup check format bench bench-speed ui leaderboard render clean
 
 run: setup  ## benchmark `quick` on embedded data, then the ranking and where to look
 	$(LAUNCH) $(BIN)/kanzoo bench quick
@@ -35,10 +35,15 @@ format: setup
 
 bench: run
 
-leaderboard: setup  ## keep the raw rows of the recorded quick benchmark, then render
-	$(BIN)/kanzoo leaderboard --experiment quick --out runs/leaderboard
-	cp runs/leaderboard/results.csv leaderboard/results/quick.csv
+BENCHMARK ?= quick
+leaderboard: setup  ## keep the raw rows of a recorded benchmark, then render: make leaderboard BENCHMARK=graph
+	$(BIN)/kanzoo leaderboard --experiment $(BENCHMARK) --out runs/leaderboard
+	cp runs/leaderboard/results.csv leaderboard/results/$(BENCHMARK).csv
 	$(MAKE) render
+
+bench-speed: setup  ## time all bases, MLPs and peers against the bare matrix products: half an hour; then docs/speed.md
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.report
 
 render: setup  ## the pages of leaderboard/ and the excerpt in README.md from leaderboard/results/*.csv
 	$(BIN)/kanzoo leaderboard $(addprefix --results ,$(wildcard leaderboard/results/*.csv)) --out leaderboard --excerpt README.md

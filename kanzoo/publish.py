@@ -5,15 +5,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from kanzoo.errors import InvalidInput
-from kanzoo.leaderboard import latest, rank, render_html, render_markdown, summarise, write_csv
+from kanzoo.leaderboard import latest, rank, render_html, render_markdown, render_winners, summarise, write_csv
 from kanzoo.record import Row
 from kanzoo.tracking import EXPERIMENT_TAG, RUN_TAG, Recorder, Tracker
 
 #: Tag of a parent run: what its leaderboard was made from.
 _PUBLISHED = "kanzoo.published"
 
-#: Models a task in an excerpt.
-_EXCERPT = 4
 
 #: Columns of the saved views with their widths, as MLflow's UI names them.
 _COLUMNS = {
@@ -64,7 +62,7 @@ def write_excerpt(rows: Sequence[Row], path: Path) -> None:
     _, found, tail = rest.partition(end)
     if not found:
         raise InvalidInput(f"{path} must hold the marks {begin} and {end}, got none")
-    table = render_markdown(latest(rows), limit=_EXCERPT).replace("## ", "### ")  # below the heading where it stands
+    table = render_winners(rows)
     path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
 
 

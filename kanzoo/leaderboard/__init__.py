@@ -4,7 +4,7 @@ Rows carry raw numbers; rounding happens in the renderers alone. The same rows i
 """
 
 from kanzoo.leaderboard.csv_file import read_csv, write_csv
-from kanzoo.leaderboard.markdown import render_markdown
+from kanzoo.leaderboard.markdown import render_markdown, render_winners
 from kanzoo.leaderboard.number import format_score
 from kanzoo.leaderboard.page import render_html
 from kanzoo.leaderboard.ranking import Ranked, Standing, overall, pareto, rank
@@ -23,6 +23,7 @@ __all__ = [
     "read_csv",
     "render_html",
     "render_markdown",
+    "render_winners",
     "summarise",
     "write_csv",
 ]

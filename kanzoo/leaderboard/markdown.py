@@ -39,6 +39,38 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
     return encodable("\n\n".join(parts) + "\n")
 
 
+def render_winners(rows: Iterable[Row]) -> str:
+    """Render one table with a row a task: the best model with a basis, the best baseline, and which of them is ahead.
+
+    Args:
+        rows: in any order; `latest` is applied.
+    """
+    rows = latest(rows)
+    ranking = rank(summarise(rows))
+    if not ranking:
+        return "No results yet.\n"
+    titles = task_titles(ranking)
+    lines = ["| task | score | best basis | | best baseline | | models × seeds |", "|:--|:--|:--|--:|:--|--:|--:|"]
+    for key, group in ranking.items():
+        done = [one.summary for one in group if one.summary.n]
+        best = [next((summary for summary in done if bool(summary.basis) is kan), None) for kan in (True, False)]
+        ahead = next(iter(done), None)
+        cells = [_md(titles[key]), f"{_md(group[0].summary.score_name)}, {better(group[0].summary.direction)}"]
+        for summary in best:
+            if summary is None:
+                cells += ["–", ""]
+                continue
+            mean, half, unit = score_parts(summary)
+            name, score = _md(summary.model), f"{mean} {half}".strip() + unit
+            cells += [f"**{name}**" if summary is ahead else name, score]
+        lines.append(f"| {' | '.join(cells)} | {len(group)} × {max((one.summary.n for one in group), default=0)} |")
+    origin = origin_of(rows)
+    lines.append(
+        f"\nThe better of the two is bold, by any margin; ± is half the 95 % Student-t interval over seeds. From {origin['runs']}.\n"
+    )
+    return encodable("\n".join(lines))
+
+
 def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
     main = main_hardware(group)
     score_name, direction = group[0].summary.score_name, group[0].summary.direction
