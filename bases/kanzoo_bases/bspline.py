@@ -19,9 +19,8 @@ class BSpline(LocalBasis, AdaptiveBasis):
 
     $B_{i,0} = 1$ on $[t_i, t_{i+1})$, $B_{i,p}(x) = \frac{x - t_i}{t_{i+p} - t_i} B_{i,p-1}(x)
     + \frac{t_{i+p+1} - x}{t_{i+p+1} - t_{i+1}} B_{i+1,p-1}(x)$. Only the p + 1 functions that are not zero at x are computed, by the
-    triangular recurrence of Piegl & Tiller (The NURBS Book, algorithm A2.2). They sum to one. The right
-    end belongs to the last cell; outside the grid the end pieces continue as polynomials. `knots` is a buffer of shape
-    `(in_features, grid_size + 2 * degree + 1)`.
+    triangular recurrence of Piegl & Tiller (The NURBS Book, algorithm A2.2). They sum to one. The right end belongs to the last cell;
+    outside the grid the end pieces continue as polynomials. `knots` is a buffer of shape `(in_features, grid_size + 2 * degree + 1)`.
 
     Args:
         in_features: number of inputs.

@@ -3,13 +3,14 @@ r"""Contraction of a local basis with its coefficients, at a cost that does not 
 $$y_{bo} = \sum_i \sum_{r<S} v_{bri}\,c_{i,\,j_{bi}+r,\,o}$$
 
 with the first index j and the S values v that `LocalBasis.local` gives. Coefficients are `(in, K, out)`: the S rows of a cell lie side
-by side. A C++ kernel does it, compiled at first use; without a compiler, on a GPU, under `torch.func` and for derivatives of
-derivatives the same sum is taken by torch's own operators.
+by side. A C++ kernel does it, compiled at first use, and on a GPU one in Triton; without a compiler, under `torch.func` and for derivatives
+of derivatives the same sum is taken by torch's own operators.
 """
 
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -25,6 +26,9 @@ _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 #: Outputs from which the kernel is faster than a matrix product.
 SMALLEST_OUT = 8
+
+#: Functions an edge for each that is not zero from which Triton is taken: below, a GPU multiplies zeros faster. Not measured yet.
+_WORTH_ON_GPU = 8
 
 #: Multiplications from which a second thread pays.
 _PARALLEL = 5_000_000
@@ -52,19 +56,21 @@ def dense(first: Tensor, values: Tensor, coeff: Tensor) -> Tensor:
 
 def _kernel_serves(values: Tensor, coeff: Tensor) -> bool:
     return (
-        values.device.type == "cpu"
-        and values.dtype in _DTYPES
+        values.dtype in _DTYPES
         and values.dtype == coeff.dtype
         and values.shape[-2] in _SIZES
         and coeff.shape[-1] >= SMALLEST_OUT
         and kernels_serve()
-        and _is_built()
+        and _is_built(values.device.type, coeff.shape[1] // values.shape[-2])
     )
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _is_built() -> bool:
-    return library() is not None
+def _is_built(device: str, share: int) -> bool:
+    """Tell whether there is a kernel for the device, and of a GPU whether one of so many functions being not zero is worth it."""
+    if device == "cuda":
+        return share >= _WORTH_ON_GPU and find_spec("triton") is not None
+    return device == "cpu" and library() is not None
 
 
 @torch.library.custom_op("kanzoo::contract", mutates_args=())
@@ -121,6 +127,20 @@ def spread_back(first: Tensor, features: Tensor, size: int) -> Tensor:
     """Return the `size` rows of `(N, K, in)` that begin at `first`: `(N, size, in)`."""
     index = first.unsqueeze(-2) + torch.arange(size, device=first.device).unsqueeze(-1)
     return features.gather(-2, index)
+
+
+@_contract.register_kernel("cuda")
+def _(first: Tensor, values: Tensor, coeff: Tensor) -> Tensor:
+    from kanzoo.kernels import compact_triton
+
+    return compact_triton.forward(first.contiguous(), values.contiguous(), coeff.contiguous())
+
+
+@_contract_backward.register_kernel("cuda")
+def _(first: Tensor, values: Tensor, coeff: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    from kanzoo.kernels import compact_triton
+
+    return compact_triton.backward(first.contiguous(), values.contiguous(), coeff.contiguous(), gradient.contiguous())
 
 
 _contract.register_autograd(_differentiate, setup_context=_remember)
