@@ -8,7 +8,7 @@ from torch import Tensor
 _BLOCK = 128
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _forward(first, values, coeff, y, inputs, functions, outputs, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """One program: a row of y and a block of its outputs."""
     row = tl.program_id(0).to(tl.int64)
@@ -24,7 +24,7 @@ def _forward(first, values, coeff, y, inputs, functions, outputs, SIZE: tl.const
     tl.store(y + row * outputs + out, total, mask=inside)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _backward_values(first, coeff, gradient, d_values, inputs, functions, outputs, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """One program: a row and an input."""
     row, i = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -40,7 +40,7 @@ def _backward_values(first, coeff, gradient, d_values, inputs, functions, output
         tl.store(d_values + (row * SIZE + r) * inputs + i, tl.sum(total, 0))
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _backward_coeff(first, values, gradient, d_coeff, rows, inputs, functions, outputs, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     """One program: all functions of an input, for a block of outputs; it alone writes there, row after row, so the order is fixed."""
     i = tl.program_id(0).to(tl.int64)
