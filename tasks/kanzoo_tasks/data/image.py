@@ -1,8 +1,6 @@
 """Images of ten classes: MNIST and Fashion-MNIST from their idx files, and two small sets that come inside Python packages."""
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanzoo.errors import InvalidInput
+from kanzoo_tasks.data import download
 from kanzoo_tasks.data.parts import Part, Parts
 from kanzoo_tasks.data.table import bundled_file
 
@@ -67,7 +66,7 @@ def check_files(dataset: Name, data_dir: Path | None) -> tuple[Path, ...]:
     """
     if dataset in _BUNDLED:
         return (bundled_file(*_BUNDLED[dataset]),)
-    folder = _folder(dataset, data_dir)
+    folder = download.folder(data_dir, _FOLDERS[dataset])
     if not folder.is_dir():
         return ()
     paths = tuple(folder / name for name in _SIZES)
@@ -101,7 +100,7 @@ def read(dataset: Name, data_dir: Path | None, seed: int) -> Parts:
         images, classes = table[:, :-1].astype(np.uint8).reshape(-1, *KINDS[dataset].size), table[:, -1].astype(np.int64)
         return Parts(*(Part(images[rows], classes[rows]) for rows in _stratify(classes, generator)))
     if not check_files(dataset, data_dir):
-        _download(dataset, _folder(dataset, data_dir))
+        _download(dataset, download.folder(data_dir, _FOLDERS[dataset]))
     arrays = _read_idx(dataset, check_files(dataset, data_dir))
     order, test = generator.permutation(len(arrays[0])), np.arange(len(arrays[2]))
     train_images, train_classes, test_images, test_classes = arrays
@@ -136,16 +135,6 @@ def _read_idx(dataset: Name, paths: tuple[Path, ...]) -> list[NDArray[Any]]:
     return arrays
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kanzoo"
-
-
-def _folder(dataset: Name, data_dir: Path | None) -> Path:
-    """Return where the idx files lie, or shall lie: in the folder of data where that has them, else in the cache."""
-    given = data_dir / _FOLDERS[dataset] / "raw" if data_dir else None
-    return given if given is not None and given.is_dir() else _cache() / _FOLDERS[dataset] / "raw"
-
-
 def _wrong(path: Path, rule: str, dataset: Name) -> InvalidInput:
     return InvalidInput(
         f"{path} must {rule}", f"Delete the folder {path.parent}, and {dataset} is downloaded anew, or put the official file there."
@@ -153,18 +142,15 @@ def _wrong(path: Path, rule: str, dataset: Name) -> InvalidInput:
 
 
 def _download(dataset: Name, folder: Path) -> None:
-    """Let torchvision fetch the four files; the folder appears when all are there, so that nobody ever sees half of it."""
-    from filelock import FileLock
-    from torchvision import datasets
-
+    """Let torchvision fetch the four files."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / "download.lock"):
-            if folder.is_dir():  # another process was faster
-                return
-            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-                getattr(datasets, _FOLDERS[dataset])(partial, download=True)
-                (Path(partial) / _FOLDERS[dataset] / "raw").rename(folder)
+        from torchvision import datasets
+
+        def by_torchvision(empty: Path) -> Path:
+            getattr(datasets, _FOLDERS[dataset])(str(empty), download=True)
+            return empty / _FOLDERS[dataset] / "raw"
+
+        download.fetch(folder, by_torchvision)
     except (OSError, EOFError, RuntimeError) as error:
         raise InvalidInput(
             f"task.dataset {dataset!r} must be downloaded by torchvision, got {error}",

@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-import os
 import pickle
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +12,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from kanzoo.errors import InvalidInput
+from kanzoo_tasks.data import download
 from kanzoo_tasks.data.graph import Graphs, one_graph
 from kanzoo_tasks.data.parts import Parts
 
@@ -69,7 +68,7 @@ def check_files(dataset: Name, data_dir: Path | None) -> dict[str, bytes]:
     Raises:
         InvalidInput: a file is missing, or is not the published one.
     """
-    folder = _folder(dataset, data_dir)
+    folder = download.folder(data_dir, _FOLDERS[dataset])
     if not folder.is_dir():
         return {}
     contents = {}
@@ -103,7 +102,7 @@ def read(dataset: Name, data_dir: Path | None) -> tuple[Graphs, Parts]:
     """
     contents = check_files(dataset, data_dir)
     if not contents:
-        _download(dataset, _folder(dataset, data_dir))
+        _download(dataset, download.folder(data_dir, _FOLDERS[dataset]))
         contents = check_files(dataset, data_dir)
     raw = {part: _Unpickler(io.BytesIO(content), encoding="latin1").load() for part, content in contents.items() if part != "test.index"}
     order = np.array(contents["test.index"].split(), dtype=np.int64)
@@ -125,33 +124,21 @@ def _edges(neighbours: dict[int, list[int]]) -> NDArray[Any]:
     return unique.T
 
 
-def _folder(dataset: Name, data_dir: Path | None) -> Path:
-    """Return where the raw files lie, or shall lie: in the folder of data where that has them, else in the cache."""
-    given = data_dir / _FOLDERS[dataset] / "raw" if data_dir else None
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kanzoo"
-    return given if given is not None and given.is_dir() else cache / _FOLDERS[dataset] / "raw"
-
-
 def _download(dataset: Name, folder: Path) -> None:
-    """Let PyG fetch the files; the folder appears when all are there, so that nobody ever sees half of it."""
-    from filelock import FileLock
-
+    """Let PyG fetch the files."""
     try:
         from torch_geometric.data import download_url
         from torch_geometric.datasets import Planetoid
 
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / "download.lock"):
-            if folder.is_dir():  # another process was faster
-                return
-            with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-                raw = Path(partial) / "raw"
-                for part, expected in _SHA256[dataset].items():
-                    path = download_url(f"{Planetoid.url}/ind.{dataset}.{part}", str(raw), log=False)
-                    found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-                    if found != expected:
-                        raise OSError(f"ind.{dataset}.{part} of sha256 {found[:12]}..., not {expected[:12]}...")
-                raw.rename(folder)
+        def by_pyg(empty: Path) -> Path:
+            for part, expected in _SHA256[dataset].items():
+                path = download_url(f"{Planetoid.url}/ind.{dataset}.{part}", str(empty / "raw"), log=False)
+                found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+                if found != expected:
+                    raise OSError(f"ind.{dataset}.{part} of sha256 {found[:12]}..., not {expected[:12]}...")
+            return empty / "raw"
+
+        download.fetch(folder, by_pyg)
     except (ImportError, OSError, EOFError, RuntimeError) as error:
         raise InvalidInput(
             f"task.dataset {dataset!r} must be downloaded by torch_geometric, got {error}",
