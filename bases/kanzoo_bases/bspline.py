@@ -1,5 +1,6 @@
 """B-splines on a knot vector of its own for each input."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -79,14 +80,14 @@ class BSpline(LocalBasis, AdaptiveBasis):
             inside = place - (cell - self.grid_size / 2)
             # Knots in units of a cell, as seen from x: near[p - 1] <= 0 < near[p].
             distance = [inside - (index - self.degree + 1) for index in range(2 * self.degree)]
-            return cell, _pieces(distance, x, lambda right, degree: degree)
+            return cell, _pieces(distance, torch.full_like(x, 1 / math.factorial(self.degree)))
         knots = self.knots.to(x.dtype)
         inner = knots[:, self.degree + 1 : self.degree + self.grid_size]
         cell = (x.detach().unsqueeze(-2) >= inner.T).sum(-2)
         first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)
         places = [(first + place).flatten() for place in range(2 * self.degree)]
         near = [knots.flatten().index_select(0, place).view_as(x) for place in places]
-        return cell, _pieces([x - knot for knot in near], x, lambda right, degree: near[right] - near[right - degree])
+        return cell, _pieces([x - knot for knot in near], torch.ones_like(x), lambda right, degree: near[right] - near[right - degree])
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:
@@ -117,20 +118,21 @@ class BSpline(LocalBasis, AdaptiveBasis):
         self._moved = self._moved or bool(usable.any())
 
 
-def _pieces(distance: list[Tensor], x: Tensor, gap: Callable[[int, int], Tensor | int]) -> list[Tensor]:
-    """Return the p + 1 functions that are not zero in the cell of x, each of the shape of `x`.
+def _pieces(distance: list[Tensor], start: Tensor, gap: Callable[[int, int], Tensor] | None = None) -> list[Tensor]:
+    """Return the p + 1 functions that are not zero in the cell of x, each of the shape of `start`.
 
     Args:
         distance: x less each of the 2 p knots around it.
-        x: the inputs.
-        gap: distance of knot `right` from the one `degree` to its left.
+        start: what the recurrence begins with: one; with knots one apart 1 / p!, the product of all gaps.
+        gap: distance of knot `right` from the one `degree` to its left; none where `start` holds them.
     """
-    values = [torch.ones_like(x)]
-    for degree in range(1, len(distance) // 2 + 1):
-        saved, raised = torch.zeros_like(x), []
-        for right, value in enumerate(values, len(distance) // 2):
-            share = value / gap(right, degree)
-            raised.append(saved - distance[right] * share)
+    values, p = [start], len(distance) // 2
+    for degree in range(1, p + 1):
+        raised: list[Tensor] = []
+        saved = start  # replaced before it is read
+        for right, value in enumerate(values, p):
+            share = value if gap is None else value / gap(right, degree)
+            raised.append(torch.addcmul(saved, distance[right], share, value=-1) if raised else -distance[right] * share)
             saved = distance[right - degree] * share
         values = [*raised, saved]
     return values
