@@ -9,13 +9,16 @@ from kanzoo.basis import EdgeBasis
 from kanzoo.signature import checked
 from kanzoo_bases.mother_wavelet import MotherWavelet
 
+#: Least scale: a line search may send the free parameter so far down that a division by zero would follow.
+MIN_SCALE = 1e-3
+
 
 class WavKAN(EdgeBasis):
     r"""A wavelet on each edge, $\psi_{oi}(x) = \psi\big((x - t_{oi}) / s_{oi} + c\big)$, with trainable shift t and scale s.
 
     c is the middle of the support of the mother wavelet $\psi$, so that t is the middle of the edge's wavelet. The scale is
-    $s = \log(1 + e^r) > 0$ of a free parameter r, so it cannot pass zero. At first t = 0 and s = 1. `shift` and `raw_scale` have the
-    shape `(out_features, in_features)`. For many fixed scales and shifts an edge see `Wavelet`.
+    $s = \max(\log(1 + e^r), 10^{-3})$ of a free parameter r, so it cannot reach zero. At first t = 0 and s = 1. `shift` and `raw_scale`
+    have the shape `(out_features, in_features)`. For many fixed scales and shifts an edge see `Wavelet`.
 
     Args:
         in_features: number of inputs.
@@ -42,6 +45,6 @@ class WavKAN(EdgeBasis):
 
     def forward(self, x: Tensor) -> Tensor:
         """Evaluate all edges: `(*batch, in_features)` to `(*batch, out_features, in_features)`."""
-        scale = nn.functional.softplus(self.raw_scale)
+        scale = nn.functional.softplus(self.raw_scale).clamp_min(MIN_SCALE)
         values: Tensor = self.mother((x.unsqueeze(-2) - self.shift) / scale + self.mother.center)
         return values

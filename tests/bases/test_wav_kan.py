@@ -80,3 +80,15 @@ def test_parameters_are_one_shift_and_one_scale_an_edge():
 def test_refuses_unknown_wavelets():
     with pytest.raises(ValueError, match=r"wavelet must be .*, got 'nope'"):
         WavKAN(1, 1, wavelet="nope")
+
+
+def test_a_scale_that_a_line_search_sent_to_zero_gives_no_nan():
+    basis = WavKAN(2, 3)
+    with torch.no_grad():
+        basis.raw_scale.fill_(-1e4)
+        basis.shift.fill_(1e10)
+    x = torch.tensor([[-2.0, 0.5], [0.0, 2.0]], requires_grad=True)
+    y = basis(x)
+    y.sum().backward()
+    for values in (y, x.grad, basis.shift.grad, basis.raw_scale.grad):
+        assert values.isfinite().all()
