@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kanzoo.errors import InvalidInput
-from kanzoo.leaderboard import latest, overall, pareto, rank, read_csv, render_html, render_markdown, summarise, write_csv
+from kanzoo.leaderboard import latest, overall, pareto, rank, read_csv, render_html, render_markdown, render_winners, summarise, write_csv
 from kanzoo.record import Row, columns
 
 PLAIN = Row(
@@ -461,3 +461,14 @@ def test_the_front_is_in_the_data() -> None:
     (chart,) = data_of(render_html(rows))
     assert {point["model"]: "size" in point["front"] for point in chart["points"]} == {"small": True, "big": True, "bad": False}
     assert {point["model"]: "time" in point["front"] for point in chart["points"]} == {"small": False, "big": True, "bad": False}
+
+
+def test_winners_are_one_row_a_task() -> None:
+    rows = [row("bspline", score=0.9), row("fourier", score=0.8), row("mlp", score=0.85, basis="")]
+    rows += [row("jacobi", score=0.5, task="cora")]
+    rows += [row("gcn", score=0.5, task="tied", basis=""), row("jacobi", score=0.5, task="tied")]
+    text = render_winners(rows)
+    assert "| digits | accuracy, higher is better | **bspline** | 90.00 % | mlp | 85.00 % | 3 × 1 |" in text
+    assert "| cora | accuracy, higher is better | **jacobi** | 50.00 % | – |  | 1 × 1 |" in text
+    assert "| tied | accuracy, higher is better | **jacobi** | 50.00 % | **gcn** | 50.00 % | 2 × 1 |" in text
+    assert render_winners([]) == "No results yet.\n"

@@ -52,21 +52,20 @@ def render_winners(rows: Iterable[Row]) -> str:
     titles = task_titles(ranking)
     lines = ["| task | score | best basis | | best baseline | | models × seeds |", "|:--|:--|:--|--:|:--|--:|--:|"]
     for key, group in ranking.items():
-        done = [one.summary for one in group if one.summary.n]
-        best = [next((summary for summary in done if bool(summary.basis) is kan), None) for kan in (True, False)]
-        ahead = next(iter(done), None)
+        done = [one for one in group if one.summary.n]
+        best = [next((one for one in done if bool(one.summary.basis) is kan), None) for kan in (True, False)]
         cells = [_md(titles[key]), f"{_md(group[0].summary.score_name)}, {better(group[0].summary.direction)}"]
-        for summary in best:
-            if summary is None:
+        for one in best:
+            if one is None:
                 cells += ["–", ""]
                 continue
-            mean, half, unit = score_parts(summary)
-            name, score = _md(summary.model), f"{mean} {half}".strip() + unit
-            cells += [f"**{name}**" if summary is ahead else name, score]
+            mean, half, unit = score_parts(one.summary)
+            name = _md(one.summary.model)
+            cells += [f"**{name}**" if one.rank == 1 else name, f"{mean} {half}".strip() + unit]
         lines.append(f"| {' | '.join(cells)} | {len(group)} × {max((one.summary.n for one in group), default=0)} |")
     origin = origin_of(rows)
     lines.append(
-        f"\nThe better of the two is bold, by any margin; ± is half the 95 % Student-t interval over seeds. From {origin['runs']}.\n"
+        f"\nThe first place is bold, by any margin, and shared by equals; ± is half the 95 % Student-t interval over seeds. From {origin['runs']}.\n"
     )
     return encodable("\n".join(lines))
 
