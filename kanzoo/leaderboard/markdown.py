@@ -63,10 +63,8 @@ def render_winners(rows: Iterable[Row]) -> str:
             name = _md(one.summary.model)
             cells += [f"**{name}**" if one.rank == 1 else name, f"{mean} {half}".strip() + unit]
         lines.append(f"| {' | '.join(cells)} | {len(group)} × {max((one.summary.n for one in group), default=0)} |")
-    origin = origin_of(rows)
-    lines.append(
-        f"\nThe first place is bold, by any margin, and shared by equals; ± is half the 95 % Student-t interval over seeds. From {origin['runs']}.\n"
-    )
+    note = "The first place is bold, by any margin, and shared by equals; ± is half the 95 % Student-t interval over seeds."
+    lines.append(f"\n{note} From {origin_of(rows)['runs']}.\n")
     return encodable("\n".join(lines))
 
 
