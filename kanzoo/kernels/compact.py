@@ -8,6 +8,7 @@ of derivatives the same sum is taken by torch's own operators.
 """
 
 import ctypes
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
@@ -168,9 +169,9 @@ def _share(count: int, work_size: int, work: Any) -> None:
         work(0, count)
         return
     cuts = [count * part // threads for part in range(threads + 1)]
-    list(_pool(threads).map(work, cuts[:-1], cuts[1:]))
+    list(_pool(threads, os.getpid()).map(work, cuts[:-1], cuts[1:]))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="kanzoo")
