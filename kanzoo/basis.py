@@ -130,10 +130,6 @@ class LocalBasis(Basis):
 
 def spread(first: Tensor, values: Tensor, num_basis: int) -> Tensor:
     """Return all K functions `(*batch, K, in)` from the first index `(*batch, in)` and the S values `(*batch, S, in)`, zeros elsewhere."""
-    if torch.compiler.is_compiling():  # a comparison fuses with what made the values; a scatter does not
-        place = torch.arange(num_basis, device=values.device).unsqueeze(-1) - first.unsqueeze(-2)
-        pieces = [torch.where(place == r, value.unsqueeze(-2), 0.0) for r, value in enumerate(values.unbind(-2))]
-        return torch.stack(pieces).sum(0) if len(pieces) > 1 else pieces[0]
     index = first.unsqueeze(-2) + torch.arange(values.shape[-2], device=values.device).unsqueeze(-1)
     zeros = values.new_zeros((*first.shape[:-1], num_basis, first.shape[-1]))
     return zeros.scatter(-2, index, values)

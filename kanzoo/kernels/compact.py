@@ -25,8 +25,11 @@ from kanzoo.kernels.context import kernels_serve
 _SIZES = range(1, 7)
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
-#: Outputs from which the kernel is faster than a matrix product.
-SMALLEST_OUT = 8
+#: Outputs from which the kernel vectorises; and from which it beats a product over all functions on any grid.
+SMALLEST_OUT, WIDE_OUT = 8, 128
+
+#: Functions an edge for each that is not zero from which it beats that product at all widths between.
+_WORTH = 3
 
 #: Functions an edge for each that is not zero from which Triton is taken: below, a GPU multiplies zeros faster. Not measured yet.
 _WORTH_ON_GPU = 8
@@ -62,16 +65,16 @@ def _kernel_serves(values: Tensor, coeff: Tensor) -> bool:
         and values.shape[-2] in _SIZES
         and coeff.shape[-1] >= SMALLEST_OUT
         and kernels_serve()
-        and _is_built(values.device.type, coeff.shape[1] // values.shape[-2])
+        and _is_built(values.device.type, coeff.shape[1] // values.shape[-2], coeff.shape[-1])
     )
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _is_built(device: str, share: int) -> bool:
-    """Tell whether there is a kernel for the device, and of a GPU whether one of so many functions being not zero is worth it."""
+def _is_built(device: str, share: int, outputs: int) -> bool:
+    """Tell whether there is a kernel for the device that pays where one of so many functions is not zero."""
     if device == "cuda":
         return share >= _WORTH_ON_GPU and find_spec("triton") is not None
-    return device == "cpu" and library() is not None
+    return device == "cpu" and (share >= _WORTH or outputs >= WIDE_OUT) and library() is not None
 
 
 @torch.library.custom_op("kanzoo::contract", mutates_args=())

@@ -72,7 +72,7 @@ def test_a_finer_grid_costs_its_coefficients_alone() -> None:
     def made(grid_size: int) -> Counter:
         return step(kan([64, 64], partial(BSpline, grid_size=grid_size)), torch.rand(256, 64) * 2 - 1)
 
-    coarse, fine = made(5), made(105)
+    coarse, fine = made(20), made(120)
     assert fine.operators == coarse.operators
     coefficients = 64 * 64 * 100 * 4  # bytes by which their gradient grows
     assert fine.bytes - coarse.bytes <= 3 * coefficients
