@@ -76,13 +76,13 @@ def _summary(rows: Sequence[SpeedRow]) -> str:
 
 
 def picture(rows: Sequence[SpeedRow]) -> Figure:
-    """Return time against grid size for everybody who was measured at three sizes or more."""
+    """Return time against grid size for everybody who was measured at two sizes or more."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     deep = [row for row in rows if row.workload.startswith("deep_")]
     for name in sorted({row.contestant for row in deep}):
         points = sorted((WORKLOADS[row.workload].grid_size, row.step_us / 1e3) for row in deep if row.contestant == name)
-        if len(points) >= 3 and not name.endswith(" eager"):
+        if len(points) >= 2 and not name.endswith(" eager"):
             ours = any(row.contestant == name and row.kind == "basis" for row in deep)
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3.5, linewidth=2.2 if ours else 1.0, label=name)
     axes.set(
