@@ -18,9 +18,11 @@ class Layers(ABC):
 
     Attributes:
         width: factor on the hidden widths that a task asks for: a baseline of another size on the same task.
+        generator: source of all initial weights; torch's global one when None.
     """
 
     width: float = 1.0
+    generator: Generator | None = None
 
     def scaled(self, width: int) -> int:
         """Return a hidden width, or number of channels, times the factor: 1 at least."""

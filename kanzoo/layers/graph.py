@@ -126,7 +126,7 @@ class GAT(GraphUpdate):
         self.linear = Centered(layers.linear(in_features, out_features, first=first), in_features)
         self.bias = nn.Parameter(torch.zeros(out_features))
         bound = (6 / (heads + out_features // heads)) ** 0.5  # Glorot, as in PyG
-        start = torch.rand(2, heads, out_features // heads, generator=getattr(layers, "generator", None))
+        start = torch.rand(2, heads, out_features // heads, generator=layers.generator)
         self.attention = nn.Parameter((2 * start - 1) * bound)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
