@@ -1,5 +1,7 @@
 """The dense KAN layer."""
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
@@ -40,6 +42,7 @@ class KANLinear(nn.Module):
             of a `LocalBasis` `(in, K, out)`. `coeff` is the same for every basis.
         residual_weight: `(out, in)`, or None.
         bias: `(out,)`, or None.
+        edge_mask: booleans `(out, in)`, false where an edge was cut, or None; set by `mask_edges`.
 
     Raises:
         ValueError: a size, `squash` or `residual` is not allowed.
@@ -88,6 +91,8 @@ class KANLinear(nn.Module):
             scale = residual_std(residual, domain, in_features, 1 - share)
             self.residual_weight = nn.Parameter(torch.randn(out_features, in_features, generator=generator) * scale)
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.edge_mask: Tensor | None
+        self.register_buffer("edge_mask", None)
 
     @property
     def coeff(self) -> Tensor:
@@ -110,17 +115,41 @@ class KANLinear(nn.Module):
             x = x.to_dense()
         if self.expansion is None:
             assert self.edge is not None
-            y = (self.weight * self.edge(self.squash(x))).sum(-1)
+            y = (self._kept(self.weight) * self.edge(self.squash(x))).sum(-1)
         elif self.is_local:
             first, values = self.expansion.local(x.reshape(-1, self.in_features))
-            y = contract(first, values, self.weight).view(*x.shape[:-1], self.out_features)
+            y = contract(first, values, self._kept(self.weight)).view(*x.shape[:-1], self.out_features)
         else:
-            y = linear(self.expansion(x).flatten(-2), self.weight)
+            y = linear(self.expansion(x).flatten(-2), self._kept(self.weight))
         if self.residual_weight is not None:
-            y = y + F.linear(residual_branch(self.residual, x), self.residual_weight, self.bias)
+            y = y + F.linear(residual_branch(self.residual, x), self._kept(self.residual_weight), self.bias)
         elif self.bias is not None:
             y = y + self.bias
         return y
+
+    def mask_edges(self, mask: Tensor | None) -> None:
+        """Cut the edges where `mask`, `(out, in)`, is false: they give zero, without a residual, and learn nothing; None restores all.
+
+        Raises:
+            ValueError: the mask has another shape.
+        """
+        if mask is not None and mask.shape != (self.out_features, self.in_features):
+            raise ValueError(f"mask must have the shape {(self.out_features, self.in_features)}, got {tuple(mask.shape)}")
+        self.edge_mask = None if mask is None else mask.to(self.weight.device, torch.bool)
+
+    def _kept(self, weight: Tensor) -> Tensor:
+        """Return the weights, stored in any of the layer's ways, with zeros for the edges that were cut."""
+        if self.edge_mask is None:
+            return weight
+        if weight.ndim == 3:
+            return weight * self.edge_mask.T.unsqueeze(1)
+        return (weight.view(self.out_features, -1, self.in_features) * self.edge_mask.unsqueeze(1)).flatten(1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        mask = state_dict.get(f"{prefix}edge_mask")
+        if mask is None or self.edge_mask is None:
+            self.mask_edges(mask)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def edge_functions(self, points: Tensor) -> Tensor:
         """Return every edge function, its residual branch included, at points `(P,)`: `(P, in_features, out_features)`.
@@ -139,7 +168,7 @@ class KANLinear(nn.Module):
             table = (self.weight * self.edge(self.squash(x))).transpose(1, 2)
         if self.residual_weight is not None:
             table = table + residual_branch(self.residual, points)[:, None, None] * self.residual_weight.T
-        return table
+        return table if self.edge_mask is None else table * self.edge_mask.T
 
     def _is_elementwise(self) -> bool:
         return (self.squash if self.expansion is None else self.expansion.squash).norm is None

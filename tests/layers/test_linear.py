@@ -289,3 +289,36 @@ def test_update_grid_on_a_narrow_feature_leaves_the_rest_of_the_domain_bounded(s
         samples[0] = -0.9
     layer.update_grid(samples)
     assert layer(domain).abs().max() < 3 * before.abs().max()
+
+
+@pytest.mark.parametrize("basis", [Chebyshev, BSpline, Wave])
+def test_cut_edges_give_zero_learn_nothing_and_are_saved(basis):
+    layer, x = make(basis, 3, 9), uniform(7, 3)
+    mask = torch.rand(9, 3, generator=generator()) > 0.4
+    points = torch.linspace(-1, 1, 5)
+    whole = layer.edge_functions(points)
+    layer.mask_edges(mask)
+    expected = sum(whole_at(layer, x, i) * mask[:, i] for i in range(3))
+    assert torch.allclose(layer(x), expected, atol=1e-6)
+    assert torch.equal(layer.edge_functions(points), whole * mask.T)
+    layer(x).square().sum().backward()
+    assert not layer.residual_weight.grad[~mask].any()
+    if layer.edge is None:
+        gradient = layer.weight.grad.permute(2, 0, 1) if layer.is_local else layer.weight.grad.view(9, -1, 3).transpose(1, 2)
+        assert not gradient[~mask].any()
+        assert gradient[mask].any()
+    twin = make(basis, 3, 9, generator=generator(3))
+    twin.load_state_dict(layer.state_dict())
+    assert torch.equal(twin(x), layer(x))
+    twin.load_state_dict(make(basis, 3, 9).state_dict())
+    assert twin.edge_mask is None
+    with pytest.raises(ValueError, match=r"mask must have the shape \(9, 3\), got \(3, 9\)"):
+        layer.mask_edges(mask.T)
+
+
+def whole_at(layer, x, i):
+    """Return the edge functions of input i at its values, mask or not."""
+    mask, layer.edge_mask = layer.edge_mask, None
+    value = torch.stack([layer.edge_functions(point[i : i + 1])[0, i] for point in x])
+    layer.edge_mask = mask
+    return value
