@@ -78,6 +78,10 @@ class Basis(nn.Module, ABC):
         """
         return self(x).transpose(-1, -2)  # type: ignore[no-any-return]
 
+    def interval(self) -> tuple[Tensor | float, Tensor | float]:
+        """Return the ends of what the functions cover, numbers or one for each input: the domain, unless a grid has moved."""
+        return self.domain
+
     def initial_scale(self) -> Tensor:
         """Relative standard deviation of the initial coefficients, shape `(K,)`: ones unless the family wants some functions damped."""
         return torch.ones(self.num_basis)

@@ -14,13 +14,14 @@ Section = dict[str, Any]
 class ModelConfig:
     """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN, GNN).
 
-    `squash`, `residual` and `bias` are those of the KAN layers; a baseline has none of them as a choice.
+    `squash`, `residual`, `extrapolate` and `bias` are those of the KAN layers; a baseline has none of them as a choice.
     `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
     """
 
     name: Literal["kan", "baseline"] = "kan"
     squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
     residual: Literal["silu", "identity", "none"] = "silu"
+    extrapolate: Literal["linear", "clamp", "zero", "error"] = "linear"
     bias: bool = True
     width: Annotated[float, Gt(0)] = 1.0
 

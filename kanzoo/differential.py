@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from kanzoo.kernels.context import plain_operators
+from kanzoo.kernels.context import plain_operators, prepare_forward_mode
 
 Network = Callable[[Tensor], Tensor]
 
@@ -48,6 +48,7 @@ def derivatives(network: Network, x: Tensor) -> Derivatives:
         >>> found.first.tolist(), found.laplacian.tolist()
         ([[[3.0, 12.0]]], [[18.0]])
     """
+    prepare_forward_mode()
     with plain_operators():
         value, first, second = _along_axes(network, x)
     return Derivatives(value, first, second)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from kanzoo.basis import BasisFactory
-from kanzoo.compilation import Compiled, compile
+from kanzoo.compilation import Compiled, compile, gradients
 from kanzoo.models import KAN
 from kanzoo_bases.bspline import BSpline
 from kanzoo_bases.chebyshev import Chebyshev
@@ -48,7 +48,7 @@ def test_equals_the_network(basis: BasisFactory) -> None:
 def test_derivatives_of_derivatives_take_the_network_itself() -> None:
     fast = compile(network())
     x = inputs().requires_grad_()
-    with pytest.warns(UserWarning, match="inputs that need a gradient are served without compilation"):
+    with pytest.warns(UserWarning, match="leaf inputs that need a gradient are served without compilation"):
         y = fast(x)
     (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
     slope.square().sum().backward()
@@ -58,13 +58,14 @@ def test_derivatives_of_derivatives_take_the_network_itself() -> None:
         fast(x)  # told once
 
 
+def broken(function: object, **options: object) -> object:
+    def call(*inputs: object) -> torch.Tensor:
+        raise torch._dynamo.exc.BackendCompilerFailed(lambda: None, RuntimeError("no g++"), None)
+
+    return call
+
+
 def test_without_a_compiler_it_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(function: object, **options: object) -> object:
-        def call(*inputs: object) -> torch.Tensor:
-            raise torch._dynamo.exc.BackendCompilerFailed(lambda: None, RuntimeError("no g++"), None)
-
-        return call
-
     monkeypatch.setattr(torch, "compile", broken)
     net = network()
     fast = compile(net)
@@ -90,7 +91,45 @@ def test_each_network_has_code_of_its_own() -> None:
 
     one, two = _own_code(network()), _own_code(network())
     assert one.__code__ is not two.__code__
-    assert torch.equal(one(network(), inputs()), two(network(), inputs()))
+    assert torch.equal(one(inputs()), two(inputs()))
+
+
+def mean_square(net: Compiled, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return (net(x) - y).square().mean()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # inductor's own
+@pytest.mark.parametrize("basis", [BSpline, Chebyshev, WavKAN])
+def test_compiled_gradients_equal_those_of_backward(basis: BasisFactory) -> None:
+    net, y = network(basis), torch.ones(8, 2)
+    net[0].residual_weight.requires_grad_(False)
+    step = gradients(net, mean_square)
+    value = step(inputs(), y)
+    found = {name: item.grad for name, item in net.named_parameters()}
+    net.zero_grad()
+    loss = mean_square(net, inputs(), y)
+    loss.backward()
+    torch.testing.assert_close(value, loss.detach())
+    assert not value.requires_grad
+    for name, item in net.named_parameters():
+        if item.requires_grad:
+            torch.testing.assert_close(found[name], item.grad, rtol=1e-4, atol=1e-6)
+        else:
+            assert found[name] is None
+
+
+def test_gradients_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", broken)
+    net, y = network(), torch.ones(8, 2)
+    step = gradients(net, mean_square)
+    with pytest.warns(UserWarning, match="could not be compiled and runs without"):
+        value = step(inputs(), y)
+    ours = [item.grad for item in net.parameters()]
+    loss = mean_square(net, inputs(), y)
+    assert torch.equal(value, loss)
+    for mine, theirs in zip(ours, torch.autograd.grad(loss, net.parameters()), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 @pytest.mark.slow

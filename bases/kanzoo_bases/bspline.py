@@ -12,6 +12,7 @@ from kanzoo.basis import AdaptiveBasis, LocalBasis
 from kanzoo.signature import checked
 
 MIN_RANGE = 1e-6  # of the domain's width: an input that varies less is constant, and keeps its knots
+_UNROLLED = 16  # functions that a compiler is given one by one
 MIN_SPACING = 0.01  # of the uniform step: no two knots come closer, so that no piece is too steep for float32
 
 
@@ -89,6 +90,18 @@ class BSpline(LocalBasis, AdaptiveBasis):
         near = [knots.flatten().index_select(0, place).view_as(x) for place in places]
         return cell, _pieces([x - knot for knot in near], torch.ones_like(x), lambda right, degree: near[right] - near[right - degree])
 
+    def interval(self) -> tuple[Tensor | float, Tensor | float]:
+        """Return the ends of the grid of each input."""
+        return (self.knots[:, self.degree], self.knots[:, -1 - self.degree]) if self._moved else self.domain
+
+    def features(self, x: Tensor) -> Tensor:
+        """Evaluate basis-major inside the grid: `(*batch, K, in_features)`; compiled, without a place in memory that depends on x."""
+        if self._moved or not torch.compiler.is_compiling() or self.degree not in (2, 3) or self.num_basis > _UNROLLED:
+            return super().features(x)
+        low, high = self.domain
+        place = (x - (low + high) / 2) * (self.grid_size / (high - low))  # in cells, from the middle of the domain
+        return torch.stack([_even_spline(place - (index - (self.num_basis - 1) / 2), self.degree) for index in range(self.num_basis)], -2)
+
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:
         """Move the knots in place to suit samples `(N, in_features)`; the cells cover the domain and all samples.
@@ -136,6 +149,19 @@ def _pieces(distance: list[Tensor], start: Tensor, gap: Callable[[int, int], Ten
             saved = distance[right - degree] * share
         values = [*raised, saved]
     return values
+
+
+def _even_spline(distance: Tensor, degree: int) -> Tensor:
+    r"""Return the spline on knots one apart from the distance to its middle, by one truncated power for each knot on the far side.
+
+    $B(t) = \frac{1}{p!} \sum_{j < h} (-1)^j \binom{p + 1}{j} (h - j - |t|)_+^p$ with $h = (p + 1) / 2$; up to cubics no digit is lost.
+    """
+    size = distance.abs()
+    value = torch.zeros_like(size)
+    for index in range((degree + 2) // 2):
+        weight = (-1) ** index * math.comb(degree + 1, index) / math.factorial(degree)
+        value = value + weight * ((degree + 1) / 2 - index - size).relu() ** degree
+    return value
 
 
 def _quantiles(samples: Tensor, parts: int) -> Tensor:

@@ -38,6 +38,11 @@ _WORTH_ON_GPU = 8
 _PARALLEL = 5_000_000
 
 
+def pays(num_local: int, num_basis: int, outputs: int) -> bool:
+    """Tell whether the contraction beats one product over all functions for a layer of this shape, measured on a processor."""
+    return num_local in _SIZES and outputs >= SMALLEST_OUT and (num_basis // num_local >= _WORTH or outputs >= WIDE_OUT)
+
+
 def contract(first: Tensor, values: Tensor, coeff: Tensor) -> Tensor:
     """Return y `(N, out)`.
 

@@ -1,7 +1,10 @@
 """When a kernel may stand in for torch's own operators."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 
 import torch
 
@@ -26,3 +29,12 @@ def kernels_serve() -> bool:
     if torch.compiler.is_compiling():
         return not torch.compiler.is_exporting()
     return torch._C._functorch.peek_interpreter_stack() is None
+
+
+@cache
+def prepare_forward_mode() -> None:
+    """Import what `torch.func.jvp` imports at its first call, without the warning of torch about a function of its own."""
+    with warnings.catch_warnings():
+        # torch 2.14 scripts its formulas by torch.jit.script, which it deprecates
+        warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
+        import_module("torch._decomp.decompositions_for_jvp")

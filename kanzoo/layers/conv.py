@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from kanzoo.basis import BasisFactory, is_edge_factory
 from kanzoo.layers import expansion
 from kanzoo.layers.expansion import Expansion, Residual, check_residual, residual_branch, residual_std
+from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.squash import Squash
 
@@ -39,6 +40,7 @@ class KANConv2d(nn.Module):
         groups: blocks of channels that do not see each other.
         squash: as in `KANLinear`; `layernorm` is over the channels (of an `EdgeBasis`: over the patch).
         residual: as in `KANLinear`.
+        extrapolate: as in `KANLinear`.
         bias: whether to add b.
         generator: source of the initial coefficients.
 
@@ -69,6 +71,7 @@ class KANConv2d(nn.Module):
         groups: int = 1,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        extrapolate: Extrapolate = "linear",
         bias: bool = True,
         generator: Generator | None = None,
     ) -> None:
@@ -93,7 +96,7 @@ class KANConv2d(nn.Module):
                 for _ in range(groups)
             )
             return
-        self.expansion = Expansion(in_channels, basis, squash)
+        self.expansion = Expansion(in_channels, basis, squash, extrapolate)
         shape = (out_channels, -1, in_channels // groups, *self.kernel_size)
         share = 1.0 if residual == "none" else expansion.COEFFICIENT_SHARE
         std = self.expansion.coefficient_std(fan_in, share)

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kanzoo.basis import AdaptiveBasis, Basis, BasisFactory, EdgeBasis, LocalBasis, is_edge_factory
+from kanzoo.kernels.context import prepare_forward_mode
+from kanzoo.layers.extrapolation import Extrapolate, check_extrapolate, extrapolated
 from kanzoo.layers.squash import Squash, SquashInto
 
 Residual = Literal["silu", "identity", "none"]
@@ -40,25 +42,44 @@ class Expansion(nn.Module):
         num_features: number of inputs (channels of an image).
         basis: a `Basis` class or a partial of one.
         squash: the map into the domain.
+        extrapolate: what the edge functions do outside it, where the squash lets inputs through: see `extrapolated`.
     """
 
-    def __init__(self, num_features: int, basis: BasisFactory, squash: Squash) -> None:
+    def __init__(self, num_features: int, basis: BasisFactory, squash: Squash, extrapolate: Extrapolate = "linear") -> None:
         super().__init__()
         made = basis(num_features)
         if not isinstance(made, Basis):
             raise TypeError(f"basis must make a Basis from in_features, got {type(made).__name__}")
         self.basis = made
         self.squash = SquashInto(squash, made.domain, num_features)
+        self.extrapolate = check_extrapolate(extrapolate)
+        if squash == "none":
+            prepare_forward_mode()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(*batch, features)` to `(*batch, K, features)`."""
-        return self.basis.features(self.squash(x))
+        return self._features(self.squash(x))
+
+    def _features(self, place: Tensor) -> Tensor:
+        if self.squash.kind != "none":
+            return self.basis.features(place)
+        values, _ = extrapolated(self.extrapolate, self.basis.features, place, *self.basis.interval())
+        return values
 
     def local(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map `(*batch, features)` to the first index, `(*batch, features)`, and the values, `(*batch, S, features)`, of a local basis."""
-        assert isinstance(self.basis, LocalBasis)
-        first, values = self.basis.local(self.squash(x))
-        return first, torch.stack(values, -2)
+        basis = self.basis
+        assert isinstance(basis, LocalBasis)
+
+        def values_and_first(x: Tensor) -> tuple[Tensor, Tensor]:
+            first, values = basis.local(x)
+            return torch.stack(values, -2), first
+
+        if self.squash.kind == "none":
+            values, first = extrapolated(self.extrapolate, values_and_first, x, *basis.interval())
+        else:
+            values, first = values_and_first(self.squash(x))
+        return first, values
 
     @torch.no_grad()
     def coefficient_std(self, fan_in: int, variance: float) -> Tensor:
@@ -90,9 +111,9 @@ class Expansion(nn.Module):
         spread = torch.linspace(*self.basis.domain, 4 * self.basis.num_basis).to(inside)[:, None].expand(-1, inside.shape[-1])
         points = torch.cat([inside, spread])
         weight = torch.cat([inside.new_ones(len(inside)), inside.new_full((len(spread),), _OFF_SAMPLE_WEIGHT)])[:, None, None]
-        old = self.basis(points)
+        old = self._features(points).transpose(-1, -2)
         self.basis.update_grid(inside)
-        return refit(weight * old, weight * self.basis(points), coeff)
+        return refit(weight * old, weight * self._features(points).transpose(-1, -2), coeff)
 
 
 def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:

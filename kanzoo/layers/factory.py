@@ -9,6 +9,7 @@ from torch import Generator, nn
 from kanzoo.basis import BasisFactory
 from kanzoo.layers.conv import KANConv2d, Size
 from kanzoo.layers.expansion import Residual
+from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.squash import Squash
 
@@ -46,6 +47,7 @@ class KANLayers(Layers):
         basis: a class, or a partial of one.
         squash: as in `KANLinear`.
         residual: as in `KANLinear`.
+        extrapolate: as in `KANLinear`.
         bias: as in `KANLinear`; without one, a layer of local functions changes its output only where it sees samples.
         width: factor on hidden widths.
         generator: source of the initial coefficients of all layers.
@@ -57,11 +59,12 @@ class KANLayers(Layers):
         *,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        extrapolate: Extrapolate = "linear",
         bias: bool = True,
         width: float = 1.0,
         generator: Generator | None = None,
     ) -> None:
-        self.basis, self.squash, self.residual, self.bias = basis, squash, residual, bias
+        self.basis, self.squash, self.residual, self.extrapolate, self.bias = basis, squash, residual, extrapolate, bias
         self.width, self.generator = width, generator
 
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
@@ -72,6 +75,7 @@ class KANLayers(Layers):
             self.basis,
             squash=self.squash,
             residual=self.residual,
+            extrapolate=self.extrapolate,
             bias=self.bias,
             generator=self.generator,
         )
@@ -89,6 +93,7 @@ class KANLayers(Layers):
             padding=padding,
             squash=self.squash,
             residual=self.residual,
+            extrapolate=self.extrapolate,
             bias=self.bias,
             generator=self.generator,
         )

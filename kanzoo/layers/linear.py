@@ -7,10 +7,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from kanzoo.basis import BasisFactory, EdgeBasis, LocalBasis, is_edge_factory
-from kanzoo.kernels.compact import contract
+from kanzoo.kernels.compact import contract, pays
 from kanzoo.kernels.gemm import linear
 from kanzoo.layers import expansion
 from kanzoo.layers.expansion import Expansion, Residual, check_residual, edge_mean_square, residual_branch, residual_std
+from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.sparse import distinct_values, sample_rows
 from kanzoo.layers.squash import Squash, SquashInto
 
@@ -34,12 +35,14 @@ class KANLinear(nn.Module):
         basis: a class, or a `functools.partial` of one: `partial(Chebyshev, degree=8)`.
         squash: `tanh`, `layernorm`, `clamp` or `none`, see `SquashInto`.
         residual: `silu`, `identity` or `none`.
+        extrapolate: what edge functions do outside the domain under the squash `none`: go on as their tangent (`linear`), stay (`clamp`),
+            vanish (`zero`), or raise an `error`; an `EdgeBasis` is its own affair.
         bias: whether to add b.
         generator: source of the initial coefficients.
 
     Attributes:
         weight: the coefficients as they are stored: `(out, K·in)`, basis-major, all inputs of the first function, then of the second;
-            of a `LocalBasis` `(in, K, out)`. `coeff` is the same for every basis.
+            of a `LocalBasis` `(in, K, out)` where the layer is contracted locally (`is_local`). `coeff` is the same for every basis.
         residual_weight: `(out, in)`, or None.
         bias: `(out,)`, or None.
         edge_mask: booleans `(out, in)`, false where an edge was cut, or None; set by `mask_edges`.
@@ -62,6 +65,7 @@ class KANLinear(nn.Module):
         *,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        extrapolate: Extrapolate = "linear",
         bias: bool = True,
         generator: Generator | None = None,
     ) -> None:
@@ -80,11 +84,13 @@ class KANLinear(nn.Module):
             self.squash = SquashInto(squash, domain, in_features)
             std = (share / (in_features * edge_mean_square(edge)).clamp_min(1e-12)).sqrt()
         else:
-            self.expansion = Expansion(in_features, basis, squash)
+            self.expansion = Expansion(in_features, basis, squash, extrapolate)
             domain = self.expansion.basis.domain
             std = self.expansion.coefficient_std(in_features, share).repeat_interleave(in_features)
         start = torch.randn(out_features, std.shape[-1], generator=generator) * std
-        self.is_local = self.expansion is not None and isinstance(self.expansion.basis, LocalBasis)
+        self.is_local = False
+        if self.expansion is not None and isinstance(self.expansion.basis, LocalBasis):
+            self.is_local = pays(self.expansion.basis.num_local, self.expansion.basis.num_basis, out_features)
         self.weight = nn.Parameter(start.view(out_features, -1, in_features).permute(2, 1, 0).contiguous() if self.is_local else start)
         self.residual_weight: nn.Parameter | None = None
         if residual != "none":

@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from kanzoo.basis import BasisFactory
 from kanzoo.layers.expansion import Residual
+from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.layers.squash import Squash
 from kanzoo.models.dense import check_widths
@@ -77,9 +78,10 @@ class ConvKAN(ConvNet):
         kernel_size: int = 3,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        extrapolate: Extrapolate = "linear",
         generator: Generator | None = None,
     ) -> None:
-        layers = KANLayers(basis, squash=squash, residual=residual, generator=generator)
+        layers = KANLayers(basis, squash=squash, residual=residual, extrapolate=extrapolate, generator=generator)
         super().__init__(layers, in_channels, image_size, channels, widths, kernel_size=kernel_size)
 
 

@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from kanzoo.basis import BasisFactory
 from kanzoo.layers.expansion import Residual
+from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.layers.squash import Squash
 from kanzoo.models.grid import update_grid
@@ -46,6 +47,7 @@ class KAN(DenseNet):
         basis: a class, or a `functools.partial` of one.
         squash: map of inputs into the basis's domain: `tanh`, `layernorm`, `clamp`, `none`.
         residual: `silu`, `identity` or `none`.
+        extrapolate: what edge functions do outside the domain under the squash `none`, see `KANLinear`.
         generator: source of the initial coefficients; torch's global one when None.
 
     Reference:
@@ -66,9 +68,10 @@ class KAN(DenseNet):
         *,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        extrapolate: Extrapolate = "linear",
         generator: Generator | None = None,
     ) -> None:
-        super().__init__(KANLayers(basis, squash=squash, residual=residual, generator=generator), widths)
+        super().__init__(KANLayers(basis, squash=squash, residual=residual, extrapolate=extrapolate, generator=generator), widths)
 
 
 class MLP(DenseNet):

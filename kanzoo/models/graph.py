@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from kanzoo.basis import BasisFactory
 from kanzoo.layers import sparse
 from kanzoo.layers.expansion import Residual
+from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate, Norm, UpdateName, scatter_nodes
 from kanzoo.layers.squash import Squash
@@ -133,9 +134,10 @@ class GraphKAN(GraphNet):
         heads: int = 1,
         squash: Squash = "tanh",
         residual: Residual = "silu",
+        extrapolate: Extrapolate = "linear",
         generator: Generator | None = None,
     ) -> None:
-        layers = KANLayers(basis, squash=squash, residual=residual, generator=generator)
+        layers = KANLayers(basis, squash=squash, residual=residual, extrapolate=extrapolate, generator=generator)
         super().__init__(layers, widths, update=update, pool=pool, norm=norm, dropout=dropout, heads=heads)
 
 

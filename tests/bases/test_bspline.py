@@ -222,3 +222,17 @@ def test_compiles_without_graph_breaks():
     (gradient,) = torch.autograd.grad((compiled(x) * weight).sum(), x)
     torch.testing.assert_close(compiled(x), basis(x), rtol=0, atol=1e-6)
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid_size", [1, 2, 5, 8, 40])
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+def test_compiled_features_are_the_same(degree, grid_size):
+    basis = BSpline(3, degree=degree, grid_size=grid_size, domain=(-1.0, 3.0))
+    compiled = torch.compile(lambda x: basis.features(x), backend="aot_eager")
+    x = points(basis)[:301].requires_grad_()
+    weight = torch.randn(301, basis.num_basis, 3, generator=torch.Generator().manual_seed(0))
+    ours, theirs = compiled(x), basis.features(x)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    if degree > 1:  # of degree 1 the slope jumps at a knot
+        gradients = [torch.autograd.grad((weight * y).sum(), x)[0] for y in (ours, theirs)]
+        torch.testing.assert_close(*gradients, rtol=0, atol=2e-6 * grid_size * float(weight.abs().max()))
