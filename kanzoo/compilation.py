@@ -125,9 +125,10 @@ class Gradients:
         model = self.model
 
         def loss(parameters: dict[str, Tensor]) -> Tensor:
-            return self.loss(lambda *inputs: functional_call(model, parameters, inputs), *batch)
+            value: Tensor = self.loss(lambda *inputs: functional_call(model, parameters, inputs), *batch)
+            return value
 
-        return grad_and_value(loss)(parameters)  # type: ignore[no-any-return]
+        return grad_and_value(loss)(parameters)
 
 
 def _first_line(error: Exception) -> str:
