@@ -128,7 +128,8 @@ class Gradients:
             value: Tensor = self.loss(lambda *inputs: functional_call(model, parameters, inputs), *batch)
             return value
 
-        return grad_and_value(loss)(parameters)
+        found: tuple[dict[str, Tensor], Tensor] = grad_and_value(loss)(parameters)
+        return found
 
 
 def _first_line(error: Exception) -> str:

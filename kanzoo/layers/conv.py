@@ -26,8 +26,8 @@ class KANConv2d(nn.Module):
 
     $$y_o(p) = b_o + \sum_{c,q} \Big[\sum_k \mathrm{coeff}_{ocqk}\,\phi_k(s(x_c(p + q))) + w_{ocq}\,\mathrm{silu}(x_c(p + q))\Big]$$
 
-    The image is padded with zeros first, then the basis is evaluated once a pixel, then one `conv2d` contracts it: so a padded
-    pixel contributes φ(s(0)), as in a dense layer over unfolded patches. An `EdgeBasis` is applied to the unfolded patches.
+    The basis is evaluated once a pixel, and one `conv2d` contracts it. The image is padded with zeros: a padded pixel contributes
+    φ(s(0)), as in a dense layer over unfolded patches. An `EdgeBasis` is applied to the unfolded patches.
 
     Args:
         in_channels: channels of the input.
@@ -124,18 +124,30 @@ class KANConv2d(nn.Module):
             return self._unfold(x)
         assert self.expansion is not None
         assert self.weight is not None
-        padded = self._pad(x)
-        features = self.expansion(padded.movedim(1, -1))  # (batch, H, W, K, C): channels last, so the view below needs no copy
-        if self.groups > 1:
-            features = features.unflatten(-1, (self.groups, -1)).movedim(-2, -3)  # each group needs its channels together
-            features = features.flatten(-3)
-        else:
-            features = features.flatten(-2)
-        y = F.conv2d(features.movedim(-1, 1), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        image = x.movedim(1, -1).contiguous()
+        pixels = image.flatten(0, 2)  # one row a pixel: the basis is one plain pass, and channels stay last without a copy
+        columns = self._columns(pixels).view(*image.shape[:-1], -1).movedim(-1, 1)
+        y = F.conv2d(columns, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if self.residual_weight is not None:
-            branch = residual_branch(self.residual, padded)
-            y = y + F.conv2d(branch, self.residual_weight, None, self.stride, 0, self.dilation, self.groups)
-        return y
+            branch = residual_branch(self.residual, image).movedim(-1, 1)
+            y = y + F.conv2d(branch, self.residual_weight, None, self.stride, self.padding, self.dilation, self.groups)
+        return y + self._frame(pixels, image.shape[1:3]) if max(self.padding) else y
+
+    def _columns(self, pixels: Tensor) -> Tensor:
+        """Return all functions of pixels `(N, C)` as the channels of the contraction, `(N, K·C)`: group by group, K outer in each."""
+        assert self.expansion is not None
+        features: Tensor = self.expansion(pixels)  # (N, K, C)
+        if self.groups > 1:
+            features = torch.unflatten(features, -1, (self.groups, -1)).transpose(-2, -3)
+        return features.flatten(1)
+
+    def _frame(self, pixels: Tensor, size: torch.Size) -> Tensor:
+        """Return what the padded pixels add, `(1, out, height', width')`: they are all zero, so that one pixel tells for all images."""
+        assert self.weight is not None
+        blank = self._columns(pixels.new_zeros(1, self.in_channels)).view(self.groups, -1)
+        taps = torch.einsum("gojhw,gj->gohw", torch.unflatten(self.weight, 0, (self.groups, -1)), blank).flatten(0, 1)
+        outside = 1 - self._pad(pixels.new_ones(1, 1, *size))
+        return F.conv2d(outside, taps.unsqueeze(1), None, self.stride, 0, self.dilation)
 
     def _pad(self, x: Tensor) -> Tensor:
         rows, columns = self.padding
