@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.clock import first_call, interleaved, settle
-from benchmarks.contestant import contestants
+from benchmarks.contestant import Contestant, Step, contestants
 from benchmarks.workload import WORKLOADS, Workload, bare_products, step
 from kanzoo import hardware
 from kanzoo.compilation import Compiled
@@ -102,13 +102,13 @@ def measure(workload: Workload, rounds: int, only: str, *, memory: bool) -> list
             continue
         try:
             model = contestant.build()
-            work = step(model, x)
+            work = contestant.step(model, x)
             first_calls[contestant.name] = first_call(work)
         except Exception as error:  # a peer's own fault is told, not ours to mend
             print(f"{contestant.name} fails: {type(error).__name__}: {str(error).splitlines()[:1]}", file=sys.stderr)
             continue
         models[contestant.name], steps[contestant.name], kinds[contestant.name] = model, work, contestant.kind
-        errors[contestant.name] = _error(model, x)
+        errors[contestant.name] = _error(contestant, model, x)
         print(f"{workload.name}: {contestant.name} ready after {first_calls[contestant.name]:.1f} s", file=sys.stderr, flush=True)
     limits = {"bare products, oneDNN": bare_products(workload, "onednn"), "bare products, MKL": bare_products(workload, "mkl")}
     gc.collect()
@@ -144,21 +144,22 @@ def measure(workload: Workload, rounds: int, only: str, *, memory: bool) -> list
     return rows
 
 
-def _error(model: nn.Module, x: Tensor) -> float:
-    """Return the largest relative error of y, dW and dX against float64."""
+def _error(contestant: Contestant, model: nn.Module, x: Tensor) -> float:
+    """Return the largest relative error of y, dW and dX against float64; of a step that gives its sum alone, of the gradients."""
     plain = model.model if isinstance(model, Compiled) else model
     try:
         exact = copy.deepcopy(plain).double()
-        found, true = _outcome(model, x), _outcome(exact, x.detach().double().requires_grad_(x.requires_grad))
+        found, true = _outcome(contestant.step, model, x), _outcome(step, exact, x.detach().double().requires_grad_(x.requires_grad))
     except Exception:  # a peer that cannot be copied, or not in float64
         return float("nan")
-    return max(float((a.double() - b).norm() / b.norm().clamp_min(1e-300)) for a, b in zip(found, true, strict=True))
+    pairs = zip(reversed(found), reversed(true), strict=False)
+    return max(float((a.double() - b).norm() / b.norm().clamp_min(1e-300)) for a, b in pairs)
 
 
-def _outcome(model: nn.Module, x: Tensor) -> list[Tensor]:
-    y = step(model, x)()
-    gradients = [leaf.grad for leaf in [*model.parameters(), x] if leaf.grad is not None]
-    return [y.detach(), *(gradient.detach() for gradient in gradients)]
+def _outcome(make: Step, model: nn.Module, x: Tensor) -> list[Tensor]:
+    y = make(model, x)()
+    gradients = [leaf.grad.detach() for leaf in [*model.parameters(), x] if leaf.grad is not None]
+    return [y.detach(), *gradients] if y.ndim else gradients
 
 
 def _memory_in_fresh_process(workload: Workload, name: str) -> float:
@@ -172,7 +173,7 @@ def _peak_memory(workload: Workload, name: str) -> float:
     settle()
     warnings.filterwarnings("ignore")
     (contestant,) = [found for found in contestants(workload) if found.name == name]
-    work = step(contestant.build(), workload.inputs())
+    work = contestant.step(contestant.build(), workload.inputs())
     for _ in range(2):
         work()
     memory = hardware.PeakMemory()

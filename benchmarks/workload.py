@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from kanzoo.compilation import gradients
+from kanzoo.kernels.gemm import SMALLEST
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Workload:
         """Functions on an edge: those of a cubic B-spline."""
         return self.grid_size + 3
 
+    @property
+    def is_small(self) -> bool:
+        """Whether calls cost more than numbers: no layer has a million multiplications."""
+        places = self.image**2 if self.image else 1
+        return all(self.batch * places * self.num_basis * fan_in * out < SMALLEST for fan_in, out in pairwise(self.widths))
+
     def inputs(self) -> Tensor:
         """Return the batch: normal numbers, of which a third lies outside [-1, 1]."""
         shape = (self.batch, self.widths[0], self.image, self.image) if self.image else (self.batch, self.widths[0])
@@ -46,6 +56,8 @@ WORKLOADS = {
     for workload in [
         Workload("mnist", (784, 64, 10), 256),
         Workload("mnist_64", (784, 64, 10), 64),
+        Workload("mnist_1024", (784, 64, 10), 1024),
+        *(Workload(f"width_{width}", (width, width, width), 256, x_needs_grad=True) for width in (32, 128, 512)),
         Workload("wide", (512, 512), 1024, x_needs_grad=True),
         *(Workload(f"deep_{size}", (256,) * 5, 256, size) for size in (5, 20, 50, 100)),
         Workload("tiny", (2, 5, 1), 1000),
@@ -64,6 +76,26 @@ def step(model: nn.Module, x: Tensor) -> Callable[[], Tensor]:
         y: Tensor = model(x.view_as(x))  # as in the middle of a network: not a leaf
         y.sum().backward()
         return y
+
+    return forward_backward
+
+
+def step_at_once(model: nn.Module, x: Tensor) -> Callable[[], Tensor]:
+    """Return the same as one compiled graph, by `kanzoo.compilation.gradients`."""
+    return partial(gradients(model, lambda net, x: net(x).sum(), dynamic=False), x)
+
+
+def step_on_onednn(model: nn.Module, x: Tensor) -> Callable[[], Tensor]:
+    """Return one forward and backward pass with torch's products by oneDNN, which its setting `medium` takes; the setting is put back."""
+    work = step(model, x)
+
+    def forward_backward() -> Tensor:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            return work()
+        finally:
+            torch.set_float32_matmul_precision(before)
 
     return forward_backward
 

@@ -103,7 +103,9 @@ class Gradients:
 
     def __call__(self, *batch: Any) -> Tensor:
         """Return the loss of a batch, without a tape, and put its gradients into `grad` of the parameters that want one."""
-        parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+        parameters = {name: item for name, item in self.model.named_parameters() if item.requires_grad}
+        found: dict[str, Tensor]
+        value: Tensor
         if not self._failed:
             if self._function is None:
                 self._function = torch.compile(_own_code(self._evaluate), dynamic=self.dynamic, options=dict(OPTIONS))

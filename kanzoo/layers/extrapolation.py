@@ -38,14 +38,14 @@ def extrapolated(
     Raises:
         ValueError: the kind is `error`, and an input is outside.
     """
-    low, high = (torch.as_tensor(end, dtype=x.dtype, device=x.device) for end in (low, high))
-    nearest = torch.minimum(torch.maximum(x, low), high)
+    nearest = _nearest(x, low, high)
     if kind == "linear":
         values, slope, aside = jvp(lambda point: _pair(evaluate(point)), (nearest,), (x - nearest,), has_aux=True)  # type: ignore[misc]
         return values + slope, aside
     if kind == "error" and bool((x != nearest).any()):
         worst = x[x != nearest]
-        raise ValueError(f"inputs must be in the domain {_ends(low, high)}, got {worst[0].item():g} and {len(worst) - 1} more outside")
+        ends = f"[{torch.as_tensor(low).min().item():g}, {torch.as_tensor(high).max().item():g}]"
+        raise ValueError(f"inputs must be in the domain {ends}, got {worst[0].item():g} and {len(worst) - 1} more outside")
     values, aside = _pair(evaluate(nearest))
     return values * (x == nearest).unsqueeze(-2) if kind == "zero" else values, aside
 
@@ -54,5 +54,7 @@ def _pair(found: Any) -> tuple[Tensor, Any]:
     return found if isinstance(found, tuple) else (found, torch.empty(0))
 
 
-def _ends(low: Tensor, high: Tensor) -> str:
-    return f"[{low.min().item():g}, {high.max().item():g}]"
+def _nearest(x: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    if isinstance(low, Tensor) and isinstance(high, Tensor):
+        return torch.minimum(torch.maximum(x, low.to(x.dtype)), high.to(x.dtype))
+    return x.clamp(float(low), float(high))
