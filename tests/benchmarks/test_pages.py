@@ -55,8 +55,24 @@ def test_page_of_speed() -> None:
     assert "| bspline | basis | 3,000 | 1 | 1.50 | 0.75 |  | 8.2 | 4e-07 | 99 |" in page
     assert "| bspline | 1.50 | 1.00 | 1.00 | 1.00 |" in page
     assert page.index("bare products, oneDNN") < page.index("| bspline eager |")
-    (axes,) = report.picture(rows).axes
-    assert [line.get_label() for line in axes.lines] == ["bspline"]
+    grid, batch, width = report.picture(rows).axes
+    assert [line.get_label() for line in grid.lines] == ["bspline"]
+    assert not batch.lines
+    assert not width.lines
+
+
+def test_page_of_speed_compares_with_others() -> None:
+    rows = [
+        row("mnist", "bspline", "basis", 3000.0, 1.5),
+        row("mnist", "bspline eager", "basis", 9000.0, 4.5),
+        row("mnist", "wav_kan", "basis", 90000.0, 45.0),
+        row("mnist", "inkan compiled", "peer", 9000.0, 4.5),
+        row("mnist", "bare products, MKL", "limit", 2000.0, 1.25),
+    ]
+    page = report.page(rows)
+    assert "| | bspline |" in page
+    assert "| inkan compiled | 3.0 |" in page
+    assert "mnist 1.25." in page
 
 
 def test_ratios_are_paired_by_round() -> None:
