@@ -44,7 +44,7 @@ _FILES = [
     (
         "First calls",
         "`python -m benchmarks.first_call`: seconds of a fresh process until the first compiled step is done, the compiler's import "
-        "included, with torch's cache empty and full. `mnist` is [784, 64, 10] with 8 functions an edge, `many_functions` [64, 64] with 64.",
+        "included, with torch's cache empty and full. `mnist` is [784, 64, 10], 8 functions an edge, `many_functions` [64, 64], 64.",
         "first_call.csv",
     ),
     (
