@@ -4,9 +4,10 @@ A basis is a formula. It knows nothing of coefficients, layers or tasks: the lay
 the squash of inputs into `domain`, the initial scale and the re-projection after a grid update.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,37 @@ def check_domain(domain: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-class Basis(nn.Module, ABC):
+class Remakable(nn.Module):
+    """A module that knows what it was constructed with, so that one with other arguments can be made; it asks nothing of an author."""
+
+    _constructed: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments of the constructor."""
+        made = super().__new__(cls)
+        made.__dict__["_constructed"] = args, kwargs  # before nn.Module's constructor nothing else can be set
+        return made
+
+    def constructed_with(self) -> dict[str, Any]:
+        """The constructor's arguments by name, defaults included."""
+        args, kwargs = self._constructed or ((), {})
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        return dict(list(bound.arguments.items())[1:])
+
+    def remade(self, **changes: Any) -> Self:
+        """Return a new instance, constructed with the same arguments but for `changes`; what happened to this one since is not in it.
+
+        Example:
+            >>> from kanzoo_bases.bspline import BSpline
+            >>> BSpline(2, degree=2).remade(grid_size=9).constructed_with()
+            {'in_features': 2, 'degree': 2, 'grid_size': 9, 'domain': (-1.0, 1.0), 'grid_uniformity': 0.02}
+        """
+        with torch.random.fork_rng(devices=[]):
+            return type(self)(**{**self.constructed_with(), **changes})
+
+
+class Basis(Remakable, ABC):
     r"""A finite family $\phi_1, \dots, \phi_K$ on a closed interval, evaluated elementwise.
 
     A plug-in sets the class attributes, writes `__init__` with keyword-only, typed, defaulted arguments (they are the config
@@ -85,6 +116,21 @@ class Basis(nn.Module, ABC):
     def initial_scale(self) -> Tensor:
         """Relative standard deviation of the initial coefficients, shape `(K,)`: ones unless the family wants some functions damped."""
         return torch.ones(self.num_basis)
+
+    def refined(self, resolution: int) -> "Basis":
+        """Return the family at a higher resolution; override it where a grid has moved, so that the new one contains the old.
+
+        Parameters and buffers whose shapes do not depend on the resolution are carried over.
+        """
+        new = self.remade(**{self.resolution: resolution})
+        state = new.state_dict()
+        kept = {name: value for name, value in self.state_dict().items() if name in state and value.shape == state[name].shape}
+        new.load_state_dict(state | kept)
+        return new
+
+    def cell_ends(self) -> Tensor:
+        """Return places in rising order, `(in_features, P)`, between which the functions are smooth: the ends of the domain, knots."""
+        return torch.tensor(self.domain).repeat(self.in_features, 1)
 
     def extra_repr(self) -> str:
         """Describe the basis in a printed network."""
@@ -147,7 +193,7 @@ class AdaptiveBasis(Basis):
         """Move the knots or centers in place to suit samples `(N, in_features)`; the layer re-fits its coefficients afterwards."""
 
 
-class EdgeBasis(nn.Module, ABC):
+class EdgeBasis(Remakable, ABC):
     r"""Functions with trainable parameters inside the non-linearity, one set an edge: $\psi_{oi}(x)$.
 
     The layer multiplies each by a weight and sums over the inputs. Costs memory for `batch * out * in` values; where the

@@ -130,6 +130,34 @@ class BSpline(LocalBasis, AdaptiveBasis):
         self.knots.copy_(knots.where(usable.unsqueeze(1), self.knots))
         self._moved = self._moved or bool(usable.any())
 
+    def cell_ends(self) -> Tensor:
+        """Return the ends of the cells, `(in_features, grid_size + 1)`."""
+        return self.knots[:, self.degree : self.degree + self.grid_size + 1]
+
+    def refined(self, resolution: int) -> "BSpline":
+        """Return splines on `resolution` cells, whose knots contain the present ones, so that they span the present functions.
+
+        Evenly spaced knots stay so where `resolution` is a multiple of `grid_size`. Else the widest cell, again and again, is cut into one
+        part more; its parts are equal.
+        """
+        new = self.remade(grid_size=resolution).to(self.knots.device, self.knots.dtype)
+        if not self._moved and resolution % self.grid_size == 0:
+            return new
+        ends = self.cell_ends().double()
+        widths = ends.diff(dim=1)
+        parts = torch.ones_like(widths)
+        for _ in range(resolution - self.grid_size):
+            parts.scatter_add_(1, (widths / parts).argmax(1, keepdim=True), parts.new_ones(len(parts), 1))
+        cell = torch.arange(self.grid_size, device=ends.device).repeat(len(ends)).repeat_interleave(parts.flatten().long())
+        cell = cell.view(len(ends), resolution)
+        rank = torch.arange(resolution, device=ends.device) - (parts.cumsum(1) - parts).gather(1, cell)
+        inner = ends.gather(1, cell) + widths.gather(1, cell) * (rank / parts.gather(1, cell))
+        outside = (ends[:, -1:] - ends[:, :1]) / resolution * torch.arange(1, self.degree + 1, device=ends.device)
+        knots = torch.cat([ends[:, :1] - outside.flip(1), inner, ends[:, -1:], ends[:, -1:] + outside], 1)
+        new.knots.copy_(knots)
+        new._moved = True
+        return new
+
 
 def _pieces(distance: list[Tensor], start: Tensor, gap: Callable[[int, int], Tensor] | None = None) -> list[Tensor]:
     """Return the p + 1 functions that are not zero in the cell of x, each of the shape of `start`.

@@ -116,7 +116,21 @@ class KANConv2d(nn.Module):
         """
         if self.weight is None:
             raise TypeError("a convolution with an EdgeBasis keeps its coefficients in `patches`")
-        return torch.unflatten(self.weight, 1, (-1, self.in_channels // self.groups)).movedim(1, -1)
+        return self.as_coeff(self.weight)
+
+    def as_coeff(self, weight: Tensor) -> Tensor:
+        """View what is stored as `weight` is, a gradient or a moment of an optimizer, as `(out, in/groups, *kernel_size, K)`."""
+        return torch.unflatten(weight, 1, (-1, self.in_channels // self.groups)).movedim(1, -1)
+
+    def as_weight(self, coeff: Tensor) -> Tensor:
+        """Return a copy of `(out, in/groups, *kernel_size, K)` as `weight` stores it."""
+        return coeff.movedim(-1, 1).flatten(1, 2).detach().clone(memory_format=torch.contiguous_format)
+
+    def set_expansion(self, expansion: Expansion, coeff: Tensor) -> None:
+        """Take another squash and basis, with their coefficients `(out, in/groups, *kernel_size, K)`; what was in `patches` goes."""
+        trains = self.weight is None or self.weight.requires_grad
+        self.patches, self.expansion = None, expansion
+        self.weight = nn.Parameter(self.as_weight(coeff), trains)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, in_channels, height, width)` to `(batch, out_channels, height', width')`."""

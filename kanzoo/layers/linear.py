@@ -103,9 +103,18 @@ class KANLinear(nn.Module):
     @property
     def coeff(self) -> Tensor:
         """The coefficients as a view `(out_features, in_features, K)` of `weight`."""
+        return self.as_coeff(self.weight)
+
+    def as_coeff(self, weight: Tensor) -> Tensor:
+        """View what is stored as `weight` is, a gradient or a moment of an optimizer, as `(out_features, in_features, K)`."""
         if self.is_local:
-            return self.weight.permute(2, 0, 1)
-        return self.weight.view(self.out_features, -1, self.in_features).transpose(1, 2)
+            return weight.permute(2, 0, 1)
+        return weight.view(self.out_features, -1, self.in_features).transpose(1, 2)
+
+    def as_weight(self, coeff: Tensor) -> Tensor:
+        """Return a copy of `(out_features, in_features, K)` as `weight` stores it."""
+        weight = coeff.permute(1, 2, 0) if self.is_local else coeff.transpose(1, 2).flatten(1)
+        return weight.detach().clone(memory_format=torch.contiguous_format)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(*batch, in_features)`, or a sparse matrix `(N, in_features)`, to `(*batch, out_features)`.
@@ -132,6 +141,14 @@ class KANLinear(nn.Module):
         elif self.bias is not None:
             y = y + self.bias
         return y
+
+    def set_expansion(self, expansion: Expansion, coeff: Tensor) -> None:
+        """Take another squash and basis, with their coefficients `(out_features, in_features, K)`; an `EdgeBasis` goes."""
+        if self.expansion is None:
+            self.edge = None
+            del self.squash
+        self.expansion, self.is_local = expansion, isinstance(expansion.basis, LocalBasis)
+        self.weight = nn.Parameter(self.as_weight(coeff), self.weight.requires_grad)
 
     def mask_edges(self, mask: Tensor | None) -> None:
         """Cut the edges where `mask`, `(out, in)`, is false: they give zero, without a residual, and learn nothing; None restores all.

@@ -1,0 +1,58 @@
+r"""What an optimizer remembers of coefficients, carried over to those of a finer basis.
+
+Let M, `(K, K')`, write the old functions of an input in the new ones, $\phi_k = \sum_j M_{kj}\,\phi'_j$ (in least squares). A loss then has
+the gradients $g_k = \sum_j M_{kj}\,g'_j$. So what is a mean of gradients (`exp_avg`, `momentum_buffer`) becomes the smallest solution
+$g' = M^+ g$ of this equation, and not what the coefficients become, $c' = M^\top c$. What is a mean of squares (`exp_avg_sq`,
+`max_exp_avg_sq`) becomes $v'_j = \sum_k (M^+_{jk})^2\,v_k$, the variance of g' for independent g: never negative. A new function on
+which no old one depends has no history: it gets the mean of its edge's v, without which its first steps would be too long. Steps stay.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from kanzoo.inspect.layer import KANLayer, flat_edges, shaped_edges
+
+_MEANS = ("exp_avg", "momentum_buffer")
+_SQUARES = ("exp_avg_sq", "max_exp_avg_sq")
+
+
+def check_state(optimizer: Optimizer) -> None:
+    """Raise ValueError when an optimizer keeps what cannot be carried over: LBFGS for example."""
+    known = {*_MEANS, *_SQUARES, "step"}
+    other = sorted({key for state in optimizer.state.values() for key, value in state.items() if value is not None} - known)
+    if other:
+        name = type(optimizer).__name__
+        raise ValueError(f"optimizer must keep nothing but {', '.join(sorted(known))}, got {name} with {', '.join(other)}")
+
+
+def carry_over(optimizer: Optimizer, layer: KANLayer, before: nn.Parameter, change: Tensor) -> None:
+    """Put a layer's new weight in the place of the one before, with its moments.
+
+    Args:
+        optimizer: Adam, AdamW, SGD or another that keeps such moments.
+        layer: already refined.
+        before: its weight before.
+        change: M of each input, `(in, K, K')`.
+    """
+    after = layer.weight
+    assert after is not None
+    for group in optimizer.param_groups:
+        group["params"][:] = [after if parameter is before else parameter for parameter in group["params"]]
+    state = optimizer.state.pop(before, None)
+    if state is None:
+        return
+    inverse = torch.linalg.pinv(change, rcond=1e-10)  # (in, K', K)
+    optimizer.state[after] = {
+        key: _mapped(layer, value, inverse, key in _SQUARES) if key in (*_MEANS, *_SQUARES) and value is not None else value
+        for key, value in state.items()
+    }
+
+
+def _mapped(layer: KANLayer, stored: Tensor, inverse: Tensor, squares: bool) -> Tensor:
+    values = flat_edges(layer, layer.as_coeff(stored)).to(inverse)  # (E, in, K)
+    new = torch.einsum("ijk,eik->eij", inverse.square() if squares else inverse, values)
+    if squares:
+        unknown = inverse.square().sum(-1) <= 1e-12 * inverse.square().sum(-1).amax(-1, keepdim=True)
+        new = values.mean(-1, keepdim=True).where(unknown, new)
+    return layer.as_weight(shaped_edges(layer, new)).to(stored)
