@@ -88,9 +88,7 @@ class KANLinear(nn.Module):
             domain = self.expansion.basis.domain
             std = self.expansion.coefficient_std(in_features, share).repeat_interleave(in_features)
         start = torch.randn(out_features, std.shape[-1], generator=generator) * std
-        self.is_local = False
-        if self.expansion is not None and isinstance(self.expansion.basis, LocalBasis):
-            self.is_local = pays(self.expansion.basis.num_local, self.expansion.basis.num_basis, out_features)
+        self.is_local = self._is_contracted_locally()
         self.weight = nn.Parameter(start.view(out_features, -1, in_features).permute(2, 1, 0).contiguous() if self.is_local else start)
         self.residual_weight: nn.Parameter | None = None
         if residual != "none":
@@ -106,8 +104,8 @@ class KANLinear(nn.Module):
         return self.as_coeff(self.weight)
 
     def as_coeff(self, weight: Tensor) -> Tensor:
-        """View what is stored as `weight` is, a gradient or a moment of an optimizer, as `(out_features, in_features, K)`."""
-        if self.is_local:
+        """View what is stored as `weight` is or was, a gradient or a moment of an optimizer, as `(out_features, in_features, K)`."""
+        if weight.ndim == 3:
             return weight.permute(2, 0, 1)
         return weight.view(self.out_features, -1, self.in_features).transpose(1, 2)
 
@@ -147,8 +145,13 @@ class KANLinear(nn.Module):
         if self.expansion is None:
             self.edge = None
             del self.squash
-        self.expansion, self.is_local = expansion, isinstance(expansion.basis, LocalBasis)
+        self.expansion = expansion
+        self.is_local = self._is_contracted_locally()
         self.weight = nn.Parameter(self.as_weight(coeff), self.weight.requires_grad)
+
+    def _is_contracted_locally(self) -> bool:
+        basis = None if self.expansion is None else self.expansion.basis
+        return isinstance(basis, LocalBasis) and pays(basis.num_local, basis.num_basis, self.out_features)
 
     def mask_edges(self, mask: Tensor | None) -> None:
         """Cut the edges where `mask`, `(out, in)`, is false: they give zero, without a residual, and learn nothing; None restores all.
