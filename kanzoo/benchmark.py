@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -23,6 +24,10 @@ from kanzoo.tracking import Recorder, Tracker
 Event = Literal["started", "ended"]
 #: Told of every cell that starts (without a row) and ends (with one).
 Listener = Callable[[Event, Cell, Row | None], None]
+
+
+#: Seeds that are trained at once: more of them fill the cache, and one failure stops them all.
+_MOST_TOGETHER = 32
 
 
 @dataclass
@@ -56,8 +61,9 @@ def pending(cells: Sequence[Cell], tracker: Tracker) -> tuple[list[Cell], list[R
 def launch(name: str, cells: Sequence[Cell], place: Place, *, jobs: int = 1, listener: Listener | None = None) -> Outcome:
     """Run all cells that are not finished, `jobs` at a time, as nested runs of one parent run.
 
-    A cell that raises, gives NaN or takes its worker process down is FAILED, and the others go on. The lock of a cell that another
-    launcher works on is waited for only when nothing else is left to do.
+    Seeds of one small full-batch experiment are trained at once by one worker (see `kanzoo.together`). A cell that raises, gives NaN or
+    takes its worker process down is FAILED, and the others go on; those that it was trained with are run again alone. The lock of a
+    cell that another launcher works on is waited for only when nothing else is left to do.
 
     Raises:
         KeyboardInterrupt: after the workers are stopped and their runs marked KILLED.
@@ -75,7 +81,7 @@ def launch(name: str, cells: Sequence[Cell], place: Place, *, jobs: int = 1, lis
             return outcome
         place = replace(place, parent=parent.run_id)
         try:
-            _Pool(todo, place, min(jobs, len(todo)), outcome, listener).run()
+            _Pool(grouped(todo), place, min(jobs, len(todo)), outcome, listener).run()
         except BaseException:
             tracker.sweep()
             if first:
@@ -86,6 +92,21 @@ def launch(name: str, cells: Sequence[Cell], place: Place, *, jobs: int = 1, lis
         if first:
             parent.close("FAILED" if outcome.failed else "FINISHED")
     return outcome
+
+
+def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Return the cells in groups to be given to one worker: those that differ in the seed alone and may be trained at once, else one."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.model_key if _may_join(cell) else cell.config_hash, []).append(cell)
+    return [group[start : start + _MOST_TOGETHER] for group in groups.values() for start in range(0, len(group), _MOST_TOGETHER)]
+
+
+def _may_join(cell: Cell) -> bool:
+    """Return whether a config does not rule it out; the rest is seen when the network is there, by `kanzoo.together`."""
+    trainer = cell.trainer
+    full = trainer["batch_size"] == 0 or trainer["batch_seeds"] is True  # with `true`, a size as large as the data may be meant
+    return bool(trainer["batch_seeds"] and full and trainer["optimizer"] != "lbfgs" and trainer["grid_updates"] == 0)
 
 
 def run_one(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
@@ -126,13 +147,14 @@ def _parent(tracker: Tracker, experiment: str, name: str, *, create: bool, reope
 class _Pool:
     """Threads that each own one worker process, so that a worker's death is blamed on the one cell that it worked on."""
 
-    def __init__(self, cells: Sequence[Cell], place: Place, jobs: int, outcome: Outcome, listener: Listener | None) -> None:
+    def __init__(self, groups: Sequence[list[Cell]], place: Place, jobs: int, outcome: Outcome, listener: Listener | None) -> None:
         self.place, self.jobs, self.outcome = place, jobs, outcome
         self.listener = listener or (lambda event, cell, row: None)
-        self._todo: queue.SimpleQueue[tuple[Cell, bool]] = queue.SimpleQueue()
-        for cell in cells:
-            self._todo.put((cell, False))
+        self._todo: queue.SimpleQueue[tuple[list[Cell], bool]] = queue.SimpleQueue()
+        for group in groups:
+            self._todo.put((group, False))
         self._lock, self._stop, self._ended = threading.Lock(), threading.Event(), threading.Semaphore(0)
+        self._together = 0  # groups of several that are worked on: their cells may come back
         self._workers: set[ProcessPoolExecutor] = set()
         self._errors: list[BaseException] = []
 
@@ -166,32 +188,61 @@ class _Pool:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         worker = self._new_worker()
         try:
-            while not self._stop.is_set():
+            while (job := self._next()) is not None:
+                cells, patient = job
                 try:
-                    cell, patient = self._todo.get_nowait()
-                except queue.Empty:
-                    return
-                with self._lock:
-                    self.listener("started", cell, None)
-                try:
-                    row = worker.submit(_work, cell, self.place, patient).result()
-                except BrokenProcessPool:
-                    if self._stop.is_set():
-                        return
-                    dead, worker = worker, self._new_worker()
-                    self._forget(dead)
-                    row = worker.submit(_bury, cell, self.place, "its process was killed, most likely for lack of memory").result()
-                if row is None:  # another launcher has it: look again when the rest is done
-                    self._todo.put((cell, True))
-                    continue
-                with self._lock:
-                    self.outcome.rows.append(row)
-                    self.listener("ended", cell, row)
+                    worker = self._serve_group(worker, cells, patient)
+                finally:
+                    with self._lock:
+                        self._together -= len(cells) > 1
         except BaseException as error:  # handed to the thread that waits
             self._errors.append(error)
         finally:
             self._forget(worker)
             self._ended.release()
+
+    def _next(self) -> tuple[list[Cell], bool] | None:
+        while not self._stop.is_set():
+            with self._lock:
+                try:
+                    job = self._todo.get_nowait()
+                except queue.Empty:
+                    if not self._together:
+                        return None
+                else:
+                    self._together += len(job[0]) > 1
+                    return job
+            time.sleep(0.05)
+        return None
+
+    def _serve_group(self, worker: ProcessPoolExecutor, cells: list[Cell], patient: bool) -> ProcessPoolExecutor:
+        """Have a worker run the cells; return it, or the one that took its place."""
+        for cell in cells:
+            with self._lock:
+                self.listener("started", cell, None)
+        rows: Sequence[Row | None] = [None] * len(cells)
+        try:
+            if len(cells) > 1:
+                rows = worker.submit(_work_together, cells, self.place).result()
+            else:
+                rows = [worker.submit(_work, cells[0], self.place, patient).result()]
+        except BrokenProcessPool:
+            if self._stop.is_set():
+                return worker
+            dead, worker = worker, self._new_worker()
+            self._forget(dead)
+            if len(cells) > 1:  # nobody knows which of them it was: each is run again, alone
+                worker.submit(_sweep, self.place).result()
+            else:
+                rows = [worker.submit(_bury, cells[0], self.place, "its process was killed, most likely for lack of memory").result()]
+        for cell, row in zip(cells, rows, strict=True):
+            if row is None:  # another launcher has it: look again when the rest is done; or it is to be run alone
+                self._todo.put(([cell], len(cells) == 1))
+                continue
+            with self._lock:
+                self.outcome.rows.append(row)
+                self.listener("ended", cell, row)
+        return worker
 
     def _new_worker(self) -> ProcessPoolExecutor:
         worker = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker)
@@ -235,6 +286,25 @@ def _work(cell: Cell, place: Place, patient: bool) -> Row | None:
         if not patient:
             return None
         threading.Event().wait(0.5)
+
+
+def _work_together(cells: Sequence[Cell], place: Place) -> list[Row | None]:
+    """Train cells at once in this process; None for each that another launcher has, or that is to be run alone."""
+    from kanzoo import together
+
+    tracker = Tracker(place.tracking_uri)
+    with ExitStack() as stack:
+        free = [cell for cell in cells if stack.enter_context(tracker.claim(cell.config_hash))]
+        rows = {cell.config_hash: tracker.finished_row(cell.config_hash) for cell in free}
+        left = [cell for cell in free if rows[cell.config_hash] is None]
+        if len(left) > 1:
+            rows |= {cell.config_hash: row for cell, row in zip(left, together.run(left, place), strict=True)}
+    return [rows.get(cell.config_hash) for cell in cells]
+
+
+def _sweep(place: Place) -> None:
+    """Mark the runs of a worker that died as KILLED."""
+    Tracker(place.tracking_uri).sweep()
 
 
 def _bury(cell: Cell, place: Place, reason: str) -> Row:

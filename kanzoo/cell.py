@@ -32,6 +32,8 @@ class TrainerConfig:
 
     `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half; `compile`
     has the network compiled, at the cost of seconds at the start: `auto` where the training is long enough to win them back.
+    `batch_seeds` lets a benchmark train several seeds of a full-batch Adam experiment at once: `auto` where the network is small. It
+    changes no result, so it is no part of a cell's identity.
     """
 
     optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
@@ -43,6 +45,11 @@ class TrainerConfig:
     validate_every: Annotated[int, Ge(1)] = 1
     grid_updates: Annotated[int, Ge(0)] = 0
     compile: Literal[True, False, "auto"] = False
+    batch_seeds: Literal[True, False, "auto"] = "auto"
+
+
+#: Keys of the trainer that change how fast an experiment runs and not what comes of it.
+NO_IDENTITY = ("batch_seeds",)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kanzoo import plain_yaml
-from kanzoo.cell import Cell, Grid, ModelConfig, Section, TrainerConfig, plain
+from kanzoo.cell import NO_IDENTITY, Cell, Grid, ModelConfig, Section, TrainerConfig, plain
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.registry import find
 from kanzoo.signature import Argument, arguments, check_values, class_constant
@@ -225,7 +225,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     model_identity = task_identity | {
         "model": model,
         "basis": basis,
-        "trainer": trainer,
+        "trainer": {key: value for key, value in trainer.items() if key not in NO_IDENTITY},
         "basis_plugin": f"{origin.distribution} {origin.version}",
     }
     given = {override.partition("=")[0] for override in [*own, *overrides]}
@@ -245,7 +245,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
             {key: value for key, value in model.items() if key != "name" and value != usual[key]},
             basis,
             task,
-            {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned},
+            {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in NO_IDENTITY},
         ),
         plugin=f"{origin.distribution} {origin.version}",
         task_key=_hash(task_identity),

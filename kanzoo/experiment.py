@@ -1,32 +1,26 @@
 """One experiment: a resolved cell is built, fitted, tested and recorded."""
 
-import logging
 import math
-import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from safetensors.torch import load, save
 from torch import Generator
-from torch.utils.data import TensorDataset
 
-from kanzoo import hardware
+from kanzoo import fitting, hardware
 from kanzoo.basis import BasisFactory
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
-from kanzoo.models import num_parameters, update_grid
+from kanzoo.models import num_parameters
 from kanzoo.place import Place, Progress
 from kanzoo.record import Row
 from kanzoo.registry import find
@@ -39,9 +33,6 @@ _DEFAULT_THREADS = torch.get_num_threads()
 
 #: Multiplications of a training from which compilation pays: about a minute's, of which it saves a third and costs twenty seconds.
 _LONG_WORK = 1_000_000_000_000
-
-#: Samples that a grid update looks at.
-_GRID_SAMPLES = 1024
 
 
 def build(cell: Cell, data_dir: Path | None = None) -> Task:
@@ -88,7 +79,6 @@ def run(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
         InvalidInput: the cell cannot be built; nothing is recorded.
         KeyboardInterrupt: the run is marked as KILLED.
     """
-    tracker = Tracker(place.tracking_uri)
     try:
         task = build(cell, place.data_dir)
         broken = None
@@ -96,43 +86,58 @@ def run(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
         raise
     except (Exception, SystemExit) as error:  # a plug-in's own fault: recorded
         broken = error
-    recorder = _start(tracker, cell, place)
+
+    recorder, row = begin(cell, place)
+
+    def attempt() -> Row:
+        if broken is not None:
+            raise broken
+        return _fit_and_test(cell, place, task, row, recorder, progress)
+
+    return conclude(recorder, row, attempt)
+
+
+def begin(cell: Cell, place: Place) -> tuple[Recorder, Row]:
+    """Start the record of a cell that the caller has claimed; return it with its first row."""
+    name = f"{cell.model_label} seed={cell.seed} on {cell.task_label}"
+    tracker = Tracker(place.tracking_uri)
+    recorder = tracker.start(place.experiment, name, key=cell.config_hash, kind="cell", tags=cell_tags(cell), parent=place.parent)
     row = _first_row(cell, place, recorder.run_id)
     with recorder:
         recorder.row(row)
         recorder.params(_flat(cell.resolved()))
         recorder.artifact("config.yaml", cell.to_yaml())
+    return recorder, row
+
+
+def conclude(recorder: Recorder, row: Row, work: Callable[[], Row]) -> Row:
+    """End a record with the row that the work returns; a failure of it is recorded and returned, not raised.
+
+    Raises:
+        KeyboardInterrupt: the run is marked as KILLED.
+    """
+    with recorder:
         try:
-            if broken is not None:
-                raise broken
-            row = _fit_and_test(cell, place, task, row, recorder, progress)
+            row = work()
         except BaseException as error:  # whatever a plug-in or the machine does, the others go on
-            if _interrupted(error):
+            if interrupted(error):
                 recorder.row(replace(row, status="KILLED", reason="interrupted"))
                 raise KeyboardInterrupt from error
-            row = replace(row, status="FAILED", reason=_reason(error))
+            row = replace(row, status="FAILED", reason=reason(error))
             recorder.failure(error)
         recorder.row(row)
         recorder.close(row.status)
     return row
 
 
-def _start(tracker: Tracker, cell: Cell, place: Place) -> Recorder:
-    name = f"{cell.model_label} seed={cell.seed} on {cell.task_label}"
-    return tracker.start(place.experiment, name, key=cell.config_hash, kind="cell", tags=cell_tags(cell), parent=place.parent)
-
-
 def record_failure(cell: Cell, place: Place, reason: str) -> Row:
     """Record a cell that could not even be built, or whose worker died."""
-    tracker = Tracker(place.tracking_uri)
-    dead = tracker.fail_running(cell.config_hash, reason)
+    dead = Tracker(place.tracking_uri).fail_running(cell.config_hash, reason)
     if dead is not None:
         return dead
-    recorder = _start(tracker, cell, place)
-    row = replace(_first_row(cell, place, recorder.run_id), status="FAILED", reason=reason)
+    recorder, row = begin(cell, place)
+    row = replace(row, status="FAILED", reason=reason)
     recorder.row(row)
-    recorder.params(_flat(cell.resolved()))
-    recorder.artifact("config.yaml", cell.to_yaml())
     recorder.close("FAILED")
     return row
 
@@ -155,12 +160,12 @@ def load_run(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> Ta
     return task
 
 
-def useful_threads(task: Task) -> int:
-    """Return how many threads a task's steps are worth: one for small networks, where waiting for each other costs more than the work."""
-    return _DEFAULT_THREADS if _work(task) > _PARALLEL_WORK else 1
+def useful_threads(task: Task, networks: int = 1) -> int:
+    """Return how many threads the steps of so many networks are worth: one for small work, of which waiting for each other costs more."""
+    return _DEFAULT_THREADS if networks * work(task) > _PARALLEL_WORK else 1
 
 
-def _work(task: Task) -> int:
+def work(task: Task) -> int:
     """Return about how many multiplications the forward pass of one step takes."""
     stage = task.data.train
     x = task.inputs(stage[: task.optimization.batch_size or len(stage)])[0]
@@ -170,77 +175,88 @@ def _work(task: Task) -> int:
     return int(len(x) * places * sum(num_parameters(task.model).values()))
 
 
-def _wants_compilation(cell: Cell, task: Task) -> bool:
+def wants_compilation(cell: Cell, task: Task, networks: int = 1) -> bool:
+    """Return whether a cell asks for compilation, or the training of so many networks is long enough to win the seconds back."""
     if cell.trainer["compile"] != "auto":
         return bool(cell.trainer["compile"])
     size = task.optimization.batch_size
     steps = sum(-(-len(stage) // size) if size else 1 for stage in task.stages()) * cell.trainer["max_epochs"]
-    return bool(steps * _work(task) > _LONG_WORK)
+    return bool(networks * steps * work(task) > _LONG_WORK)
 
 
 def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Recorder, progress: Progress | None) -> Row:
     torch.set_num_threads(place.threads or useful_threads(task))
-    device = "cuda" if place.accelerator in ("gpu", "cuda") or (place.accelerator == "auto" and torch.cuda.is_available()) else "cpu"
-    facts = hardware.describe(torch.cuda.get_device_name() if device == "cuda" else "cpu", torch.get_num_threads())
+    row = describe(task, place, row, recorder)
+    stages = task.stages()
+    if wants_compilation(cell, task):
+        task.compile_model()
+    memory = hardware.PeakMemory()
+    with isolated(cell.seed):
+        memory.start()
+        clock = fitting.fit(task, stages, cell, place, recorder, progress)
+        effort = Effort(clock.train_time, clock.step_time_ms, memory.stop(), clock.epochs)
+        return measure(task, place, row, recorder, effort)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What fitting a network took; its share of all where several were trained together. See `Row`."""
+
+    train_time_s: float
+    step_time_ms: float
+    peak_memory_mb: float
+    epochs: int
+    seeds_together: int = 1
+
+
+@contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Seed the global random state, from which dropout and the like draw, for one run, and set it back after it."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), fitting.quiet():
+        torch.manual_seed(seed)
+        yield
+
+
+def device(place: Place) -> str:
+    """Return the device that a place means: `cuda` or `cpu`."""
+    return "cuda" if place.accelerator in ("gpu", "cuda") or (place.accelerator == "auto" and torch.cuda.is_available()) else "cpu"
+
+
+def describe(task: Task, place: Place, row: Row, recorder: Recorder) -> Row:
+    """Record versions, machine and size of the network before it is fitted; return the row with them."""
+    facts = hardware.describe(torch.cuda.get_device_name() if device(place) == "cuda" else "cpu", torch.get_num_threads())
     counts = num_parameters(task.model)
     recorder.tags({f"kanzoo.version.{name}": value for name, value in hardware.versions().items()})
     recorder.tags({f"kanzoo.hardware.{name}": value for name, value in facts.items()} | {"kanzoo.hardware": hardware.fingerprint(facts)})
     recorder.log({"num_parameters": sum(counts.values())} | {f"num_parameters/{role}": count for role, count in counts.items()})
-    stages = task.stages()
-    if _wants_compilation(cell, task):
-        task.compile_model()
-    clock, memory = _Clock(progress, cell.trainer["max_epochs"] * len(stages)), hardware.PeakMemory()
-    generator = Generator().manual_seed(cell.seed)
-    # Dropout and the like draw from the global state: seeded for the run, and set back after it.
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), _quiet():
-        torch.manual_seed(cell.seed)
-        memory.start()
-        for index, stage in enumerate(stages):
-            curves = _Curves(recorder, first_epoch=index * cell.trainer["max_epochs"])
-            trainer = _trainer(cell, place, curves, [clock, _GridUpdates(cell.trainer, stage)])
-            trainer.fit(task, task.train_loader(stage, generator), task.evaluation_loader(task.data.validation))
-            task.end_stage(index)
-        peak = memory.stop()
-        metrics = {
-            name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()
-        }
-        report = task.report()
-    metrics |= {f"test/{name}": value for name, value in report.metrics.items()}
-    for name, content in report.files.items():
-        recorder.artifact(name, content)
-    score = metrics[f"test/{task.score}"]
-    row = replace(row, score=score, train_time_s=clock.train_time, step_time_ms=clock.step_time_ms, peak_memory_mb=peak)
-    recorder.log(metrics | {name: getattr(row, name) for name in ("score", "train_time_s", "step_time_ms", "peak_memory_mb")})
-    if not math.isfinite(score):
-        raise FloatingPointError(f"test {task.score} is {score}")
-    recorder.artifact(
-        "weights.safetensors", save({name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()})
-    )
     return replace(
         row,
-        status="FINISHED",
         num_parameters=sum(counts.values()),
         num_coefficients=counts.get("coefficients", 0),
-        epochs=clock.epochs,
         hardware=hardware.fingerprint(facts),
         threads=torch.get_num_threads(),
     )
 
 
-def _trainer(cell: Cell, place: Place, curves: Logger, callbacks: list[Callback]) -> Trainer:
-    return Trainer(
-        accelerator=place.accelerator,
-        devices=1,
-        max_epochs=cell.trainer["max_epochs"],
-        check_val_every_n_epoch=min(cell.trainer["validate_every"], cell.trainer["max_epochs"]),
-        logger=curves,
-        callbacks=callbacks,
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+def measure(task: Task, place: Place, row: Row, recorder: Recorder, effort: Effort) -> Row:
+    """Test a fitted task, record its figures, files and weights, and return its finished row.
+
+    Raises:
+        FloatingPointError: the score is NaN or infinite.
+    """
+    metrics = fitting.test(task, place)
+    report = task.report()
+    metrics |= {f"test/{name}": value for name, value in report.metrics.items()}
+    for name, content in report.files.items():
+        recorder.artifact(name, content)
+    row = replace(row, score=metrics[f"test/{task.score}"], **asdict(effort))
+    recorder.log(metrics | {name: getattr(row, name) for name in ("score", "train_time_s", "step_time_ms", "peak_memory_mb")})
+    if not math.isfinite(row.score):
+        raise FloatingPointError(f"test {task.score} is {row.score}")
+    recorder.artifact(
+        "weights.safetensors", save({name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()})
     )
+    return replace(row, status="FINISHED")
 
 
 def _first_row(cell: Cell, place: Place, run_id: str) -> Row:
@@ -284,110 +300,16 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _interrupted(error: BaseException) -> bool:
+def interrupted(error: BaseException) -> bool:
     """Return whether a person or the system stopped the run: Lightning makes `SystemExit(1)` of Ctrl+C, and one of its own of SIGTERM."""
     return isinstance(error, KeyboardInterrupt | SIGTERMException) or (
         isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return an error as one short line."""
     text = (str(error).strip().splitlines() or [""])[0]
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
         return f"out of memory: {text}"[:500]
     return f"{type(error).__name__}: {text}"[:500]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's banners and advice on loaders out of the terminal."""
-    log = logging.getLogger("pytorch_lightning")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*number of training batches.*smaller than the logging interval.*")
-        # torch 2.14 deprecates what Lightning 2.6 still calls: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-        try:
-            yield
-        finally:
-            log.setLevel(before)
-
-
-class _Curves(Logger):
-    """Hands Lightning's metrics to the recorder, one step an epoch; the epochs of all stages are counted through."""
-
-    def __init__(self, recorder: Recorder, first_epoch: int) -> None:
-        super().__init__()
-        self.recorder, self.first_epoch = recorder, first_epoch
-
-    @property
-    def name(self) -> str:
-        return "kanzoo"
-
-    @property
-    def version(self) -> str:
-        return self.recorder.run_id
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        epoch = self.first_epoch + int(metrics.get("epoch", step or 0))
-        # Test metrics are recorded once, without an epoch, when the run is done.
-        self.recorder.log({name: value for name, value in metrics.items() if name != "epoch" and not name.startswith("test/")}, epoch)
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-
-class _Clock(Callback):
-    """Times training without validation, and single steps; reports progress."""
-
-    def __init__(self, progress: Progress | None, max_epochs: int) -> None:
-        self.progress, self.max_epochs = progress, max_epochs
-        self.train_time, self.epochs = 0.0, 0
-        self._steps: list[float] = []
-        self._began = self._step_began = self._validation_began = 0.0
-
-    @property
-    def step_time_ms(self) -> float:
-        """Median milliseconds a step; the first one, which warms up, only when it is alone."""
-        steps = sorted(self._steps[1:] or self._steps)
-        return 1e3 * steps[len(steps) // 2] if steps else float("nan")
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._began = time.perf_counter()
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.train_time += time.perf_counter() - self._began
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validation_began = time.perf_counter()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.train_time -= time.perf_counter() - self._validation_began
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._step_began = time.perf_counter()
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._steps.append(time.perf_counter() - self._step_began)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.epochs += 1
-        if self.progress is not None:
-            self.progress(self.epochs / self.max_epochs)
-
-
-class _GridUpdates(Callback):
-    """Lets adaptive grids follow the data, `grid_updates` times in the first half of a stage."""
-
-    def __init__(self, trainer: dict[str, Any], stage: TensorDataset) -> None:
-        count, epochs = trainer["grid_updates"], trainer["max_epochs"]
-        self._epochs = {round(index * epochs / (2 * count)) for index in range(count)}
-        self._samples = stage[:_GRID_SAMPLES]
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.current_epoch in self._epochs:
-            assert isinstance(pl_module, Task)
-            update_grid(pl_module.model, *pl_module.inputs(tuple(tensor.to(pl_module.device) for tensor in self._samples)))

@@ -1,6 +1,6 @@
 """One row of raw results: what a finished or failed run leaves for the leaderboard. Numbers are raw; rounding is the renderer's."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 Status = Literal["FINISHED", "FAILED", "KILLED", "RUNNING"]
@@ -39,6 +39,7 @@ class Row:
         config_hash: identity of the cell; what is finished is not run again.
         date: start of the run, ISO 8601 in UTC.
         command: the line that runs this cell again.
+        seeds_together: networks that were trained at once, this one among them; times and memory are its share of theirs.
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class Row:
     config_hash: str
     date: str
     command: str
+    seeds_together: int = 1
 
 
 def columns() -> list[str]:
@@ -77,15 +79,17 @@ def columns() -> list[str]:
 
 
 def parse(values: dict[str, Any]) -> Row:
-    """Build a row from strings, as a CSV file or a tracking store holds them.
+    """Build a row from strings, as a CSV file or a tracking store holds them; a column with a default may be missing.
 
     Raises:
-        ValueError: a column is missing, or a number does not parse.
+        ValueError: another column is missing, or a number does not parse.
     """
     kinds: dict[str, type] = {"int": int, "float": float}
     parsed = {}
     for field in fields(Row):
         if field.name not in values:
+            if field.default is not MISSING:
+                continue
             raise ValueError(f"column {field.name!r} is missing")
         kind = field.type if isinstance(field.type, type) else kinds.get(str(field.type), str)
         try:

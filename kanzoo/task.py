@@ -1,14 +1,16 @@
 """A task: data, a network asked from a factory, a loss and a score. The step methods are written once, here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 from torchmetrics import MetricCollection
 
@@ -47,6 +49,28 @@ class Optimization:
     weight_decay: float = 0.0
     lr_decay: float = 1.0
     batch_size: int = 64
+
+    def make(self, parameters: Iterable[Tensor]) -> Optimizer:
+        """Return the optimiser of these parameters."""
+        if self.optimizer == "lbfgs":
+            return torch.optim.LBFGS(
+                parameters, lr=self.lr, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-12, tolerance_change=1e-14
+            )
+        kind = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
+        return kind(parameters, lr=self.lr, weight_decay=self.weight_decay)
+
+    def schedule(self, optimizer: Optimizer) -> LRScheduler | None:
+        """Return the schedule of its learning rate, one step an epoch; None when it stays."""
+        return None if self.lr_decay == 1.0 else ExponentialLR(optimizer, self.lr_decay)
+
+
+class Steps(Protocol):
+    """Takes many steps on a full batch in one of Lightning's; `epoch` tells how many epochs of the stage are done."""
+
+    epoch: int
+
+    def __call__(self, batch: Batch) -> None:
+        """Take the steps up to the next validation."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +114,7 @@ class Task(LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.optimization = Optimization()
+        self.steps: Steps | None = None  # set while `kanzoo.fitting` takes the steps; a Trainer alone takes its own
         self._losses: list[Tensor] = []
         self._compiled: list[nn.Module] = []  # in a list, so that its parameters are not found twice
 
@@ -131,12 +156,16 @@ class Task(LightningModule, ABC):
         self.validation_metrics = self.metrics().clone(prefix="validation/")
         self.test_metrics = self.metrics().clone(prefix="test/")
 
+    def is_full_batch(self, stage: TensorDataset) -> bool:
+        """Return whether one step takes all samples of a stage."""
+        size = self.optimization.batch_size
+        return size == 0 or size >= len(stage)
+
     def train_loader(self, stage: TensorDataset, generator: Generator) -> DataLoader[Batch]:
         """Return the batches of a stage, shuffled by `generator`; a full batch is not copied."""
-        size = self.optimization.batch_size
-        if size == 0 or size >= len(stage):
+        if self.is_full_batch(stage):
             return DataLoader([stage.tensors], batch_size=None, generator=generator)  # type: ignore[arg-type]
-        sampler = BatchSampler(RandomSampler(stage, generator=generator), size, drop_last=False)
+        sampler = BatchSampler(RandomSampler(stage, generator=generator), self.optimization.batch_size, drop_last=False)
         return DataLoader(
             stage, sampler=sampler, batch_size=None, generator=generator
         )  # a list of indices at once: one gather, no collation
@@ -155,9 +184,17 @@ class Task(LightningModule, ABC):
         """Let `forward` use a compiled network from now on; `model` stays what it is."""
         self._compiled = [compilation.compile(self.model, dynamic=True)]
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the loss of a training batch."""
-        return self.loss(batch)[0]
+    @property
+    def current_epoch(self) -> int:
+        """The epoch of the stage, also where many are one of Lightning's."""
+        return super().current_epoch if self.steps is None else self.steps.epoch
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor | None:
+        """Return the loss of a training batch, or None after all steps up to the next validation were taken here."""
+        if self.steps is None:
+            return self.loss(batch)[0]
+        self.steps(batch)
+        return None
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Update the validation metrics."""
@@ -171,6 +208,8 @@ class Task(LightningModule, ABC):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Keep the loss for the epoch's mean."""
+        if self.steps is not None:
+            return
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         self._losses.append(loss.detach())
 
@@ -180,6 +219,8 @@ class Task(LightningModule, ABC):
         Raises:
             FloatingPointError: it is NaN or infinite.
         """
+        if self.steps is not None:  # they were logged one by one
+            return
         mean = torch.stack(self._losses).mean()
         self._losses.clear()
         if not torch.isfinite(mean):
@@ -198,21 +239,6 @@ class Task(LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser that `optimization` names, with its schedule."""
-        options = self.optimization
-        optimizer: torch.optim.Optimizer
-        if options.optimizer == "lbfgs":
-            optimizer = torch.optim.LBFGS(
-                self.model.parameters(),
-                lr=options.lr,
-                history_size=10,
-                line_search_fn="strong_wolfe",
-                tolerance_grad=1e-12,
-                tolerance_change=1e-14,
-            )
-        elif options.optimizer == "adamw":
-            optimizer = torch.optim.AdamW(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-        else:
-            optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-        if options.lr_decay == 1.0:
-            return optimizer
-        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, options.lr_decay)]
+        optimizer = self.optimization.make(self.model.parameters())
+        schedule = self.optimization.schedule(optimizer)
+        return optimizer if schedule is None else ([optimizer], [schedule])

@@ -50,7 +50,7 @@ class Bench:
         self.file.write_text(json.dumps({"experiments": [tiny], "models": models, "seeds": [0, 1]}), encoding="utf-8")
         (folder / "sitecustomize.py").write_text(SPY, encoding="utf-8")
         self.spied = folder / "spied"
-        path = os.pathsep.join([str(folder), str(site)])
+        path = os.pathsep.join([str(folder), str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.environment = os.environ | {
             "PYTHONPATH": path,
             "KANZOO_FAULTS": str(self.faults),
@@ -227,6 +227,28 @@ def test_nothing_outside_this_machine_is_asked_for(failing: tuple[Bench, int, st
     subprocess.run([sys.executable, "-c", probe], env=bench.environment, timeout=60, check=True)
     assert "192.0.2.1" in bench.spied.read_text()  # the spy does see
     bench.spied.unlink()
+
+
+def test_seeds_are_trained_together_and_a_death_is_blamed_on_none_of_them(
+    tmp_path: Path, tiny: str, faulty_site: Path, new_store: Callable[[Path], str]
+) -> None:
+    models = ["basis.name=chebyshev", "basis.name=faulty basis.how=kill", "basis.name=faulty basis.how=kill_later"]
+    bench = Bench(tmp_path, tiny, faulty_site, new_store(tmp_path), models)
+    # Validation has 19 samples, so that the fault strikes in training alone; one layer, so that a step is a call.
+    code, output = bench.run("--jobs", "2", "trainer.batch_size=0", "task.num_train=20", "task.num_test=19", "task.hidden=[]")
+    assert code == 1
+    assert "6 cells run, 0 finished before, 2 failed" in output
+    attempts = bench.attempts()
+    assert len(attempts) == 6
+    for (model, _seed), rows in attempts.items():
+        if "how=kill_later" in model:
+            assert [(row.status, row.seeds_together) for row in rows] == [("KILLED", 1), ("FINISHED", 1)]
+            assert rows[0].reason.startswith("its process ended without a word")
+        elif "how=kill" in model:  # before the first step: there were no runs yet
+            assert [row.reason for row in rows] == ["its process was killed, most likely for lack of memory"]
+        else:
+            assert [(row.status, row.seeds_together) for row in rows] == [("FINISHED", 2)]
+    assert bench.running() == []
 
 
 @pytest.fixture(scope="module")

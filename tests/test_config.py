@@ -225,6 +225,14 @@ def test_the_order_of_overrides_changes_nothing():
     assert len({one("digits_dense", *order).config_hash for order in (overrides, overrides[::-1])}) == 1
 
 
+def test_how_seeds_are_trained_is_no_part_of_the_identity():
+    cell, plain = one("regression", "trainer.batch_seeds=false"), one("regression")
+    assert (cell.trainer["batch_seeds"], plain.trainer["batch_seeds"]) == (False, "auto")
+    assert (cell.config_hash, cell.model_key, cell.model_label) == (plain.config_hash, plain.model_key, plain.model_label)
+    with pytest.raises(InvalidInput, match=r"trainer\.batch_seeds must be"):
+        one("regression", "trainer.batch_seeds=3")
+
+
 def test_the_name_changes_nothing():
     assert one("digits_dense", "name=other").config_hash == one("digits_dense").config_hash
 

@@ -159,6 +159,16 @@ def test_text_that_utf8_cannot_hold_does_not_stop_the_csv(tmp_path: Path) -> Non
     assert read_csv(tmp_path / "rows.csv")[0].reason == "\\udcff"
 
 
+def test_a_csv_without_a_later_column_reads_with_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write_csv([replace(PLAIN, seeds_together=5)], path)
+    (read,) = read_csv(path)
+    assert read.seeds_together == 5
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
+    assert "seeds_together" not in path.read_text()
+    assert read_csv(path) == [PLAIN]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -167,7 +177,7 @@ def test_text_that_utf8_cannot_hold_does_not_stop_the_csv(tmp_path: Path) -> Non
         (lambda text: text.replace("1234567", "many"), "line 2: column 'num_parameters' must be int, got 'many'"),
         (lambda text: text.replace(",max,", ",up,"), "line 2: column 'direction' must be one of min, max, got 'up'"),
         (lambda text: text.replace("FINISHED", "DONE"), "line 2: column 'status' must be one of"),
-        (lambda text: text.rsplit(",", 1)[0] + "\n", "line 2: must have 28 cells, got 27"),
+        (lambda text: text.rsplit(",", 1)[0] + "\n", "line 2: must have 29 cells, got 28"),
         (lambda text: text + '"', "line 3: unexpected end of data"),
     ],
 )

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_args
 
@@ -59,7 +59,7 @@ def read_csv(path: str | Path) -> list[Row]:
                 if getattr(row, name) not in allowed:
                     raise ValueError(f"column {name!r} must be one of {', '.join(allowed)}, got {getattr(row, name)!r}")
             rows.append(row)
-        if missing := [name for name in columns() if name not in header]:
+        if missing := [field.name for field in fields(Row) if field.default is MISSING and field.name not in header]:
             raise ValueError(f"column {missing[0]!r} is missing")
     except (ValueError, csv.Error) as error:
         raise InvalidInput(f"{path}, line {max(reader.line_num, 1)}: {error}", "`kanzoo leaderboard` writes such files") from error

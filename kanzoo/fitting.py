@@ -1,0 +1,270 @@
+"""How a prepared task is fitted: by Lightning, stage by stage, with many steps in one of its epochs where a stage is one batch."""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers.logger import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Generator
+from torch.optim import Optimizer
+from torch.utils.data import TensorDataset
+
+from kanzoo.cell import Cell, Section
+from kanzoo.models import update_grid
+from kanzoo.place import Place, Progress
+from kanzoo.task import Batch, Task
+from kanzoo.tracking import Recorder
+
+#: Samples that a grid update looks at.
+_GRID_SAMPLES = 1024
+
+#: What a plug-in of a task writes; whoever overrides more of `Task` wants Lightning's own loop around it.
+_CONTRACT = {
+    *("score", "direction", "version", "sources", "official_split", "loss", "metrics"),
+    *("load", "build_model", "stages", "end_stage", "report", "inputs", "prepare"),
+}
+
+
+def fit(
+    task: Task, stages: Sequence[TensorDataset], cell: Cell, place: Place, recorder: Recorder, progress: Progress | None = None
+) -> "Clock":
+    """Fit a task on its stages in turn, with its validation after every `validate_every` epochs.
+
+    Where every stage is one batch and the task leaves Lightning's hooks alone, the epochs between two validations are one epoch of
+    Lightning's: its bookkeeping of 1 to 4 ms an epoch costs more than a step of a small network. The steps are the same to the bit.
+
+    Args:
+        task: prepared.
+        stages: those of the task.
+        cell: tells optimiser and epochs.
+        place: tells the device.
+        recorder: gets the curves.
+        progress: told of every epoch.
+
+    Raises:
+        FloatingPointError: a training loss is NaN or infinite.
+    """
+    epochs = cell.trainer["max_epochs"]
+    every = min(cell.trainer["validate_every"], epochs)
+    clock = Clock(progress, epochs * len(stages))
+    generator = Generator().manual_seed(cell.seed)
+    many_steps = not overridden(task) and all(task.is_full_batch(stage) for stage in stages)
+    for index, stage in enumerate(stages):
+        curves, updates = _Curves(recorder, first_epoch=index * epochs), GridUpdates(cell.trainer, stage)
+        if many_steps:
+            curves.stride = every
+            task.steps = _Steps(task, cell.trainer, curves, updates, clock)
+            trainer = new_trainer(place, curves, [clock], max_epochs=-(-epochs // every), check_val_every_n_epoch=1)
+        else:
+            trainer = new_trainer(place, curves, [clock, _EveryEpoch(clock, updates)], max_epochs=epochs, check_val_every_n_epoch=every)
+        task.automatic_optimization = not many_steps
+        try:
+            trainer.fit(task, task.train_loader(stage, generator), task.evaluation_loader(task.data.validation))
+        finally:
+            task.steps, task.automatic_optimization = None, True
+        task.end_stage(index)
+    return clock
+
+
+def test(task: Task, place: Place) -> dict[str, float]:
+    """Return a task's metrics on its test data, by names that begin with `test/`."""
+    trainer = new_trainer(place, False, [])
+    return {name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()}
+
+
+def overridden(task: Task) -> list[str]:
+    """Return what a task's class overrides of `Task` and Lightning beyond the contract of a plug-in."""
+    classes = type(task).__mro__
+    names = {name for one in classes[: classes.index(Task)] for name in vars(one) if not name.startswith("_")}
+    return sorted(name for name in names - _CONTRACT if hasattr(Task, name))
+
+
+def new_trainer(place: Place, curves: Logger | bool, callbacks: list[Callback], **options: Any) -> Trainer:
+    """Return a Trainer that keeps to itself: no files, no bars, no advice."""
+    return Trainer(
+        accelerator=place.accelerator,
+        devices=1,
+        logger=curves,
+        callbacks=callbacks,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's banners and advice on loaders out of the terminal."""
+    log = logging.getLogger("pytorch_lightning")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*number of training batches.*smaller than the logging interval.*")
+        # torch 2.14 deprecates what Lightning 2.6 still calls: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        try:
+            yield
+        finally:
+            log.setLevel(before)
+
+
+class Clock(Callback):
+    """Times training without validation, and single steps; reports progress."""
+
+    def __init__(self, progress: Progress | None, max_epochs: int) -> None:
+        self.progress, self.max_epochs = progress, max_epochs
+        self.train_time, self.epochs = 0.0, 0
+        self.steps: list[float] = []
+        self._began = self._validation_began = 0.0
+
+    @property
+    def step_time_ms(self) -> float:
+        """Median milliseconds a step; the first one, which warms up, only when it is alone."""
+        steps = sorted(self.steps[1:] or self.steps)
+        return 1e3 * steps[len(steps) // 2] if steps else float("nan")
+
+    def end_epoch(self) -> None:
+        """Count an epoch and report progress."""
+        self.epochs += 1
+        if self.progress is not None:
+            self.progress(self.epochs / self.max_epochs)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count training."""
+        self._began = time.perf_counter()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count it."""
+        self.train_time += time.perf_counter() - self._began
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count validation."""
+        self._validation_began = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take it off."""
+        self.train_time -= time.perf_counter() - self._validation_began
+
+
+class GridUpdates:
+    """Lets adaptive grids follow the data, `grid_updates` times in the first half of a stage."""
+
+    def __init__(self, trainer: Section, stage: TensorDataset) -> None:
+        count, epochs = trainer["grid_updates"], trainer["max_epochs"]
+        self._epochs = {round(index * epochs / (2 * count)) for index in range(count)}
+        self._samples = stage[:_GRID_SAMPLES]
+
+    def before(self, epoch: int, task: Task) -> None:
+        """Update the grids when it is due before this epoch."""
+        if epoch in self._epochs:
+            update_grid(task.model, *task.inputs(tuple(tensor.to(task.device) for tensor in self._samples)))
+
+
+class _EveryEpoch(Callback):
+    """Counts Lightning's own epochs and steps, and updates grids between them."""
+
+    def __init__(self, clock: Clock, updates: GridUpdates) -> None:
+        self.clock, self.updates = clock, updates
+        self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        self.updates.before(trainer.current_epoch, pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.clock.steps.append(time.perf_counter() - self._began)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.clock.end_epoch()
+
+
+class _Steps:
+    """Takes the steps on a full batch up to the next validation; see `kanzoo.task.Steps`.
+
+    Attributes:
+        epoch: epochs of the stage that are done.
+    """
+
+    def __init__(self, task: Task, trainer: Section, curves: "_Curves", updates: GridUpdates, clock: Clock) -> None:
+        self.task, self.curves, self.updates, self.clock = task, curves, updates, clock
+        self.epoch, self.max_epochs = 0, trainer["max_epochs"]
+        self.every = min(trainer["validate_every"], self.max_epochs)
+
+    def __call__(self, batch: Batch) -> None:
+        task, trainer = self.task, self.task.trainer
+        optimizer, schedule = task.optimizers(use_pl_optimizer=False), task.lr_schedulers()
+        assert isinstance(optimizer, Optimizer)
+        loss = torch.zeros(())
+
+        def closure() -> Any:
+            nonlocal loss
+            optimizer.zero_grad()
+            value = task.loss(batch)[0]
+            value.backward()  # type: ignore[no-untyped-call]
+            loss = value.detach()
+            return loss
+
+        end = min(self.epoch + self.every, self.max_epochs)
+        if end - self.epoch < self.every:
+            trainer.limit_val_batches = 0  # the rest after the last validation
+        while self.epoch < end:
+            if trainer.received_sigterm:
+                raise SIGTERMException
+            self.updates.before(self.epoch, task)
+            began = time.perf_counter()
+            optimizer.step(closure)
+            value = loss.item()
+            self.clock.steps.append(time.perf_counter() - began)
+            if not math.isfinite(value):
+                raise FloatingPointError(f"training loss is {value} in epoch {self.epoch}")
+            self.curves.loss(value, self.epoch)
+            if schedule is not None:
+                schedule.step()  # type: ignore[union-attr]
+            self.epoch += 1
+            self.clock.end_epoch()
+
+
+class _Curves(Logger):
+    """Hands Lightning's metrics to the recorder, one step an epoch; the epochs of all stages are counted through.
+
+    Attributes:
+        stride: how many epochs one of Lightning's is.
+    """
+
+    def __init__(self, recorder: Recorder, first_epoch: int) -> None:
+        super().__init__()
+        self.recorder, self.first_epoch, self.stride = recorder, first_epoch, 1
+
+    @property
+    def name(self) -> str:
+        return "kanzoo"
+
+    @property
+    def version(self) -> str:
+        return self.recorder.run_id
+
+    def loss(self, value: float, epoch: int) -> None:
+        """Record the training loss of one epoch of the stage."""
+        self.recorder.log({"train/loss": value}, self.first_epoch + epoch)
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        epoch = self.first_epoch + (int(metrics.get("epoch", step or 0)) + 1) * self.stride - 1
+        self.recorder.log({name: value for name, value in metrics.items() if name != "epoch"}, epoch)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        pass
