@@ -122,8 +122,7 @@ def prepared(basis: str, *options: str) -> Task:
     """Return the task of the config `regression`, its network compiled where the options say so."""
     (cell,) = compose("regression", [f"basis.name={basis}", *options])
     task = experiment.build(cell)
-    if experiment.wants_compilation(cell, task):
-        task.compile_model()
+    experiment.compile_as_wanted(cell, task)
     return task
 
 
@@ -133,10 +132,7 @@ def bare_step(task: Task) -> Callable[[], object]:
     batch = task.data.train.tensors
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = task.loss(batch)[0]
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        return task.backpropagate(batch)
 
     if task.optimization.optimizer == "lbfgs":
         return lambda: optimizer.step(closure)  # type: ignore[arg-type]
@@ -173,8 +169,7 @@ def step_through_kanzoo(basis: str, place: Place, options: tuple[str, ...], few:
             0
         ]
         task = experiment.build(cell)
-        if experiment.wants_compilation(cell, task):
-            task.compile_model()
+        experiment.compile_as_wanted(cell, task)
         recorder = _recorder(place)
         with experiment.isolated(cell.seed):
             began = time.thread_time()

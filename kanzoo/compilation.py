@@ -99,7 +99,7 @@ class Gradients:
     def __init__(self, model: nn.Module, loss: Callable[..., Tensor], dynamic: bool | None = None) -> None:
         self.model, self.loss, self.dynamic = model, loss, dynamic
         self._function: Callable[..., Any] | None = None
-        self._failed = False
+        self._failed = self._served = False
 
     def __call__(self, *batch: Any) -> Tensor:
         """Return the loss of a batch, without a tape, and put its gradients into `grad` of the parameters that want one."""
@@ -112,8 +112,10 @@ class Gradients:
             try:
                 with torch.no_grad(), plain_operators():
                     found, value = self._function({name: item.detach() for name, item in parameters.items()}, *batch)
-            except torch._dynamo.exc.BackendCompilerFailed as error:
-                self._failed, self._function = True, None
+            except (torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:
+                if self._served:
+                    raise
+                self._failed = True  # an error of the loss itself comes again below
                 warnings.warn(_COMPILER_FAILED.format(_first_line(error)), stacklevel=2)
         if self._failed:
             loss = self.loss(self.model, *batch)
@@ -121,6 +123,7 @@ class Gradients:
             value = loss.detach()
         for name, parameter in parameters.items():
             parameter.grad = found[name]
+        self._served = True
         return value
 
     def _evaluate(self, parameters: dict[str, Tensor], *batch: Any) -> tuple[dict[str, Tensor], Tensor]:

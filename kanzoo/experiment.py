@@ -31,6 +31,9 @@ from kanzoo.tracking import Recorder, Tracker, cell_tags
 _PARALLEL_WORK = 50_000_000
 _DEFAULT_THREADS = torch.get_num_threads()
 
+#: Multiplications of a step up to which its gradients are compiled as one graph: above, the kernels of large products are worth more.
+_SMALL_WORK = 2_000_000
+
 #: Multiplications of a training from which compilation pays: about a minute's, of which it saves a third and costs twenty seconds.
 _LONG_WORK = 1_000_000_000_000
 
@@ -184,12 +187,17 @@ def wants_compilation(cell: Cell, task: Task, networks: int = 1) -> bool:
     return bool(networks * steps * work(task) > _LONG_WORK)
 
 
+def compile_as_wanted(cell: Cell, task: Task) -> None:
+    """Let a task train compiled where its cell asks for it; as one graph where the network is small and every batch the same."""
+    if wants_compilation(cell, task):
+        task.compile_model(at_once=work(task) <= _SMALL_WORK and fitting.takes_many_steps(task, task.stages()))
+
+
 def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Recorder, progress: Progress | None) -> Row:
     torch.set_num_threads(place.threads or useful_threads(task))
     row = describe(task, place, row, recorder)
     stages = task.stages()
-    if wants_compilation(cell, task):
-        task.compile_model()
+    compile_as_wanted(cell, task)
     memory = hardware.PeakMemory()
     with isolated(cell.seed):
         memory.start()

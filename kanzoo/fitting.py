@@ -55,7 +55,7 @@ def fit(
     every = min(cell.trainer["validate_every"], epochs)
     clock = Clock(progress, epochs * len(stages))
     generator = Generator().manual_seed(cell.seed)
-    many_steps = not overridden(task) and all(task.is_full_batch(stage) for stage in stages)
+    many_steps = takes_many_steps(task, stages)
     for index, stage in enumerate(stages):
         curves, updates = _Curves(recorder, first_epoch=index * epochs), GridUpdates(cell.trainer, stage)
         if many_steps:
@@ -77,6 +77,11 @@ def test(task: Task, place: Place) -> dict[str, float]:
     """Return a task's metrics on its test data, by names that begin with `test/`."""
     trainer = new_trainer(place, False, [])
     return {name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()}
+
+
+def takes_many_steps(task: Task, stages: Sequence[TensorDataset]) -> bool:
+    """Return whether every stage is one batch, and the task leaves the steps to kanzoo."""
+    return not overridden(task) and all(task.is_full_batch(stage) for stage in stages)
 
 
 def overridden(task: Task) -> list[str]:
@@ -213,10 +218,7 @@ class _Steps:
 
         def closure() -> Any:
             nonlocal loss
-            optimizer.zero_grad()
-            value = task.loss(batch)[0]
-            value.backward()  # type: ignore[no-untyped-call]
-            loss = value.detach()
+            loss = task.backpropagate(batch)
             return loss
 
         end = min(self.epoch + self.every, self.max_epochs)

@@ -1,7 +1,7 @@
 """A task: data, a network asked from a factory, a loss and a score. The step methods are written once, here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -116,7 +116,8 @@ class Task(LightningModule, ABC):
         self.optimization = Optimization()
         self.steps: Steps | None = None  # set while `kanzoo.fitting` takes the steps; a Trainer alone takes its own
         self._losses: list[Tensor] = []
-        self._compiled: list[nn.Module] = []  # in a list, so that its parameters are not found twice
+        self._network: list[Callable[..., Tensor]] = []  # stands for `model` in training; in a list, or its parameters are found twice
+        self._gradients: compilation.Gradients | None = None
 
     @abstractmethod
     def load(self, data_dir: Path | None, seed: int) -> Data:
@@ -177,12 +178,34 @@ class Task(LightningModule, ABC):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Apply the network: write `self(x)` in `loss`, so that it may be compiled."""
-        compiled = self._compiled and self.training  # an evaluation is not worth a compilation of its own
-        return (self._compiled[0] if compiled else self.model)(*inputs)  # type: ignore[no-any-return]
+        compiled = self._network and self.training  # an evaluation is not worth a compilation of its own
+        return (self._network[0] if compiled else self.model)(*inputs)
 
-    def compile_model(self) -> None:
-        """Let `forward` use a compiled network from now on; `model` stays what it is."""
-        self._compiled = [compilation.compile(self.model, dynamic=True)]
+    def compile_model(self, *, at_once: bool = False) -> None:
+        """Let training use a compiled network from now on; `model` stays what it is.
+
+        Args:
+            at_once: let `backpropagate` take loss and gradients as one graph, which is for small networks on batches of one size.
+        """
+        if at_once:
+            self._gradients = compilation.gradients(self.model, self._loss_of, dynamic=False)
+        else:
+            self._network = [compilation.compile(self.model, dynamic=True)]
+
+    def backpropagate(self, batch: Batch) -> Tensor:
+        """Set the gradients of the network's parameters to those of the loss of a batch, and return the loss without a tape."""
+        if self._gradients is not None:
+            return self._gradients(*batch)
+        self.model.zero_grad()
+        loss = self.loss(batch)[0]
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _loss_of(self, network: Callable[..., Tensor], *batch: Tensor) -> Tensor:
+        before, self._network = self._network, [network]
+        loss = self.loss(batch)[0]
+        self._network = before
+        return loss
 
     @property
     def current_epoch(self) -> int:

@@ -227,3 +227,36 @@ def test_a_trainer_alone_fits_a_task(tiny: str, tmp_path: Path) -> None:
         )
         trainer.fit(task, task.train_loader(task.data.train, torch.Generator()), task.evaluation_loader(task.data.validation))
     assert_same_weights(task, bare_loop(tiny, "adam"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # inductor's own
+@pytest.mark.parametrize("basis", ["bspline", "gaussian_rbf"])
+def test_gradients_compiled_as_one_graph_train_as_the_tape_does(tiny: str, basis: str) -> None:
+    tasks = []
+    for wanted in ("true", "false"):
+        (cell,) = compose(tiny, [*WHOLE, f"basis.name={basis}", "trainer.max_epochs=30", f"trainer.compile={wanted}"])
+        task, record = experiment.build(cell), Record()
+        experiment.compile_as_wanted(cell, task)
+        with experiment.isolated(cell.seed):
+            fitting.fit(task, task.stages(), cell, Place("", "", accelerator="cpu"), record)  # type: ignore[arg-type]
+        assert len(record.steps("train/loss")) == 30
+        tasks.append(task)
+    assert tasks[0]._gradients is not None
+    assert not tasks[0]._gradients._failed
+    assert tasks[1]._gradients is None
+    for name, value in tasks[0].model.state_dict().items():
+        torch.testing.assert_close(value, tasks[1].model.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_loss_that_is_wrong_says_so_with_gradients_too(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(task: Task, batch: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    (cell,) = compose(tiny, [*WHOLE])
+    task = experiment.build(cell)
+    task.compile_model(at_once=True)
+    monkeypatch.setattr(Regression, "loss", wrong)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    with pytest.warns(UserWarning, match="could not be compiled"), pytest.raises(RuntimeError, match="shapes do not match"):
+        task.backpropagate(task.data.train.tensors)
