@@ -377,6 +377,14 @@ def test_markdown_formats() -> None:
     assert render_markdown([row(status="RUNNING")]) == "No results yet.\n"
 
 
+def test_times_of_seeds_trained_at_once_are_kept_apart() -> None:
+    rows = [row(seed=seed, score=seed, train_time_s=8.0 if seed else 1.0, seeds_together=1 if seed else 10) for seed in range(3)]
+    (summary,) = summarise(rows)
+    assert (summary.hardware, summary.timed, summary.train_time_s) == ("h1", 2, 8.0)
+    (summary,) = summarise([row(seed=seed, seeds_together=10) for seed in range(3)])
+    assert summary.hardware == "h1, 10 seeds at once"
+
+
 def test_other_hardware_is_marked() -> None:
     rows = [row("a"), row("b"), row("c", hardware="h2", train_time_s=1.0)]
     assert re.findall(r"\| \d \| (\w) \|[^\n]* s † \|", render_markdown(rows)) == ["c"]

@@ -95,7 +95,7 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
     if len(shown) < len(group):
         notes.append(f"… and {len(group) - len(shown)} more.")
     if any(one.summary.n and one.summary.hardware != main for one in shown):
-        notes.append("† on other hardware than the rest: do not compare.")
+        notes.append("† on other hardware than the rest, or with another number of seeds at once: do not compare.")
     return "\n".join(lines) + ("\n\n" + " ".join(notes) if notes else "")
 
 

@@ -45,7 +45,7 @@ class Summary:
         train_time_s: mean seconds in the training loop, over the runs on `hardware` alone.
         step_time_ms: mean of the runs' median milliseconds of a step, over the same runs.
         peak_memory_mb: mean growth of resident memory in MB, over the same runs.
-        hardware: the machine most of the finished runs used; empty when none finished.
+        hardware: the machine most of the finished runs used, with the number of seeds that were trained at once; empty when none finished.
         timed: how many of the n runs used it: times and memory are means over these.
         command: the line that runs the first seed again.
     """
@@ -131,14 +131,19 @@ def _succeeded(row: Row) -> bool:
     return row.status == "FINISHED" and math.isfinite(row.score)
 
 
+def _timed_on(row: Row) -> str:
+    """Return what times compare on: the machine, and how many seeds shared a step."""
+    return row.hardware if row.seeds_together == 1 else f"{row.hardware}, {row.seeds_together} seeds at once"
+
+
 def _summary(rows: Sequence[Row]) -> Summary:
     done = [row for row in rows if _succeeded(row)]
     failed = [row for row in rows if not _succeeded(row)]
     scores = [row.score for row in done]
     mean, low, high = _interval(scores)
-    machines = Counter(row.hardware for row in done)
+    machines = Counter(_timed_on(row) for row in done)
     hardware = min(machines, key=lambda name: (-machines[name], name), default="")
-    timed = [row for row in done if row.hardware == hardware]
+    timed = [row for row in done if _timed_on(row) == hardware]
     sized = done or [row for row in failed if row.num_parameters > 0]
     first, better = (done or failed)[0], min if rows[0].direction == "min" else max
     reasons = [row.reason or (f"score is {row.score}" if row.status == "FINISHED" else row.status.lower()) for row in failed]
