@@ -87,7 +87,8 @@ def _convert(layer: KANLayer, basis: BasisFactory, x: Tensor, centered: bool) ->
     squash, weight = squash_of(layer), layer.weight
     assert weight is not None
     with torch.random.fork_rng(devices=[]):
-        expansion = Expansion(num_inputs(layer), basis, squash.kind)
+        outside = "linear" if layer.expansion is None else layer.expansion.extrapolate
+        expansion = Expansion(num_inputs(layer), basis, squash.kind, outside)
     if squash.norm is not None and expansion.squash.norm is not None:
         expansion.squash.norm.load_state_dict(squash.norm.state_dict())
     expansion.to(weight.device, weight.dtype)

@@ -150,3 +150,11 @@ def test_refuses():
         convert(net, partial(WavKAN, wavelet="morl"), torch.rand(5, 2))
     with pytest.raises(ValueError, match="inputs must give each layer one or more finite rows, got none"):
         convert(net, Chebyshev, torch.full((2, 2), torch.nan))
+
+
+def test_what_is_outside_the_domain_stays_so():
+    net = KAN([1, 1], Chebyshev, squash="none", extrapolate="clamp", generator=torch.Generator().manual_seed(0))
+    same, _ = convert(net, BSpline, torch.linspace(-1, 1, 50).unsqueeze(1))
+    assert same[0].expansion.extrapolate == "clamp"
+    one, two = torch.tensor([[5.0]]), torch.tensor([[7.0]])
+    assert torch.allclose(same(one) - same(two), net(one) - net(two))
