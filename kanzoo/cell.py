@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
 
 from kanzoo import plain_yaml
 
@@ -33,7 +33,8 @@ class TrainerConfig:
     `validate_every` is in epochs; `grid_updates` is how often adaptive grids follow the data, spread over the first half; `compile`
     has the network compiled, at the cost of seconds at the start: `auto` where the training is long enough to win them back.
     `batch_seeds` lets a benchmark train several seeds of a full-batch Adam experiment at once: `auto` where the network is small. It
-    changes no result, so it is no part of a cell's identity.
+    changes no result, so it is no part of a cell's identity. `refine` raises the resolution of all bases while they are fitted, see
+    `RefineConfig`; null leaves it.
     """
 
     optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
@@ -46,10 +47,27 @@ class TrainerConfig:
     grid_updates: Annotated[int, Ge(0)] = 0
     compile: Literal[True, False, "auto"] = False
     batch_seeds: Literal[True, False, "auto"] = "auto"
+    refine: dict[str, Any] | None = None
+
+
+@dataclass
+class RefineConfig:
+    """Every `every` epochs the resolution of all bases is raised to the next value of `to`.
+
+    The values rise; a first one that is the basis's own is what it starts with. Of the keys both must be given.
+    """
+
+    every: Annotated[int, Ge(1)]
+    to: Annotated[list[int], MinLen(1)]
 
 
 #: Keys of the trainer that change how fast an experiment runs and not what comes of it.
 NO_IDENTITY = ("batch_seeds",)
+
+
+def trainer_identity(trainer: Section) -> Section:
+    """Return what of a trainer's section decides the result; a key that came later is no part of it while it has no value."""
+    return {key: value for key, value in trainer.items() if key not in NO_IDENTITY and not (key == "refine" and value is None)}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from kanzoo import cli_plugin
+from kanzoo import cli_inspect, cli_plugin
 from kanzoo.cli_options import (
     Accelerator,
     DataDir,
@@ -170,6 +170,7 @@ def list_(
 app.command()(cli_plugin.show)
 app.command()(cli_plugin.check)
 app.add_typer(cli_plugin.new, name="new")
+app.add_typer(cli_inspect.inspect, name="inspect")
 
 
 @app.command()

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kanzoo import plain_yaml
-from kanzoo.cell import NO_IDENTITY, Cell, Grid, ModelConfig, Section, TrainerConfig, plain
+from kanzoo.cell import NO_IDENTITY, Cell, Grid, ModelConfig, RefineConfig, Section, TrainerConfig, plain, trainer_identity
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.registry import find
 from kanzoo.signature import Argument, arguments, check_values, class_constant
@@ -213,6 +213,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     trainer = _validated(TrainerConfig, content.get("trainer", {}), "trainer.")
     task = _plugin_section("task", content.get("task", {}))
     basis = _plugin_section("basis", content.get("basis", {})) if is_kan else {}
+    if trainer["refine"] is not None:
+        trainer["refine"] = _refinement(trainer["refine"], basis)
     plugin = find("task", task["name"])
     digest = _digest(plugin, task, data_dir)
     origin = find("basis", basis["name"]) if is_kan else plugin
@@ -225,7 +227,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     model_identity = task_identity | {
         "model": model,
         "basis": basis,
-        "trainer": {key: value for key, value in trainer.items() if key not in NO_IDENTITY},
+        "trainer": trainer_identity(trainer),
         "basis_plugin": f"{origin.distribution} {origin.version}",
     }
     given = {override.partition("=")[0] for override in [*own, *overrides]}
@@ -288,6 +290,27 @@ def _plugin_section(kind: Literal["basis", "task"], content: dict[str, Any]) -> 
     if isinstance(domain, list | tuple) and not (len(domain) == 2 and domain[0] < domain[1]):  # as kanzoo.basis.check_domain, without torch
         raise InvalidInput(f"basis.domain must be two finite numbers in rising order, got {list(domain)!r}")
     return values
+
+
+def _refinement(content: dict[str, Any], basis: Section) -> Section:
+    """Return `trainer.refine` after it was checked against the basis, without a first value that is the basis's own."""
+    key = "trainer.refine"
+    for name in ("every", "to"):
+        if name not in content:
+            raise InvalidInput(f"{key}.{name} must be given", "For example: trainer.refine='{every: 200, to: [3, 5, 10]}'")
+    values = _validated(RefineConfig, content, f"{key}.")
+    plugin = find("basis", basis["name"]) if basis else None
+    resolution = plugin and (class_constant(plugin, "resolution") or getattr(plugin.load(), "resolution", None))
+    if plugin is None or not isinstance(resolution, str):
+        raise InvalidInput(f"{key} needs a basis with a resolution, got {basis.get('name', 'a baseline')!r}")
+    rule = cell_schema("basis", plugin.name)[resolution]
+    for value in values["to"]:
+        if wrong := rule.violation(value):
+            raise InvalidInput(f"{key}.to {wrong}, as basis.{resolution}")
+    own = basis[resolution]
+    if values["to"] != sorted(set(values["to"])) or not own <= values["to"][0] <= values["to"][-1] != own:
+        raise InvalidInput(f"{key}.to must rise from basis.{resolution}={own} or more, got {values['to']}")
+    return values | {"to": [value for value in values["to"] if value > own]}
 
 
 @functools.cache

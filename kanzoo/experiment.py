@@ -19,6 +19,7 @@ from kanzoo.basis import BasisFactory
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
+from kanzoo.inspect import refine
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.models import num_parameters
 from kanzoo.place import Place, Progress
@@ -56,6 +57,8 @@ def build(cell: Cell, data_dir: Path | None = None) -> Task:
     names = Optimization.__dataclass_fields__
     task.optimization = Optimization(**{key: value for key, value in cell.trainer.items() if key in names})
     task.prepare(layers, data_dir=data_dir, seed=cell.seed)
+    if cell.trainer["refine"] and len(task.stages()) > 1:
+        raise InvalidInput(f"trainer.refine needs a task of one stage, got {cell.task_label} of {len(task.stages())}")
     return task
 
 
@@ -151,6 +154,11 @@ def load_run(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> Ta
     Raises:
         InvalidInput: there is no such run, or a file of it was changed.
     """
+    return load_cell(run_id, tracking_uri, data_dir)[1]
+
+
+def load_cell(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> tuple[Cell, Task]:
+    """Return the cell of a recorded run with its trained task; see `load_run`."""
     import tempfile
 
     tracker = Tracker(tracking_uri)
@@ -159,8 +167,10 @@ def load_run(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> Ta
         weights = tracker.artifact(run_id, "weights.safetensors", Path(folder)).read_bytes()
         (cell,) = compose(str(config), data_dir=data_dir)
     task = build(cell, data_dir)
+    for resolution in list(fitting.resolutions(cell).values())[-1:]:
+        refine(task.model, resolution)  # the shapes alone: the weights are the recorded ones
     task.model.load_state_dict(load(weights))
-    return task
+    return cell, task
 
 
 def useful_threads(task: Task, networks: int = 1) -> int:
@@ -233,17 +243,19 @@ def device(place: Place) -> str:
 def describe(task: Task, place: Place, row: Row, recorder: Recorder) -> Row:
     """Record versions, machine and size of the network before it is fitted; return the row with them."""
     facts = hardware.describe(torch.cuda.get_device_name() if device(place) == "cuda" else "cpu", torch.get_num_threads())
-    counts = num_parameters(task.model)
     recorder.tags({f"kanzoo.version.{name}": value for name, value in hardware.versions().items()})
     recorder.tags({f"kanzoo.hardware.{name}": value for name, value in facts.items()} | {"kanzoo.hardware": hardware.fingerprint(facts)})
-    recorder.log({"num_parameters": sum(counts.values())} | {f"num_parameters/{role}": count for role, count in counts.items()})
-    return replace(
-        row,
-        num_parameters=sum(counts.values()),
-        num_coefficients=counts.get("coefficients", 0),
-        hardware=hardware.fingerprint(facts),
-        threads=torch.get_num_threads(),
-    )
+    row = replace(row, hardware=hardware.fingerprint(facts), threads=torch.get_num_threads())
+    return _count(task, row, recorder)
+
+
+def _count(task: Task, row: Row, recorder: Recorder) -> Row:
+    """Record the size of a network where the row does not know it, and return the row with it."""
+    counts = num_parameters(task.model)
+    total = sum(counts.values())
+    if total != row.num_parameters:
+        recorder.log({"num_parameters": total} | {f"num_parameters/{role}": count for role, count in counts.items()})
+    return replace(row, num_parameters=total, num_coefficients=counts.get("coefficients", 0))
 
 
 def measure(task: Task, place: Place, row: Row, recorder: Recorder, effort: Effort) -> Row:
@@ -252,7 +264,8 @@ def measure(task: Task, place: Place, row: Row, recorder: Recorder, effort: Effo
     Raises:
         FloatingPointError: the score is NaN or infinite.
     """
-    metrics = fitting.test(task, place)
+    row = _count(task, row, recorder)  # refined, a network has more than it began with
+    metrics = fitting.test(task, place) | fitting.covered(task)
     report = task.report()
     metrics |= {f"test/{name}": value for name, value in report.metrics.items()}
     for name, content in report.files.items():

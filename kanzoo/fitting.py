@@ -13,10 +13,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Generator
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 from torch.utils.data import TensorDataset
 
 from kanzoo.cell import Cell, Section
+from kanzoo.inspect import coverage, kan_layers, refine
+from kanzoo.inspect.layer import squash_of
+from kanzoo.layers.squash import SquashInto
 from kanzoo.models import update_grid
 from kanzoo.place import Place, Progress
 from kanzoo.task import Batch, Task
@@ -24,6 +27,11 @@ from kanzoo.tracking import Recorder
 
 #: Samples that a grid update looks at.
 _GRID_SAMPLES = 1024
+
+#: Validation samples that coverage looks at, and the share in the domain below which a layer is warned of.
+_COVERAGE_SAMPLES, _COVERED = 1024, 0.95
+
+_log = logging.getLogger(__name__)
 
 #: What a plug-in of a task writes; whoever overrides more of `Task` wants Lightning's own loop around it.
 _CONTRACT = {
@@ -57,7 +65,7 @@ def fit(
     generator = Generator().manual_seed(cell.seed)
     many_steps = takes_many_steps(task, stages)
     for index, stage in enumerate(stages):
-        curves, updates = _Curves(recorder, first_epoch=index * epochs), GridUpdates(cell.trainer, stage)
+        curves, updates = _Curves(recorder, first_epoch=index * epochs), BasisUpdates(cell, stage)
         if many_steps:
             curves.stride = every
             task.steps = _Steps(task, cell.trainer, curves, updates, clock)
@@ -77,6 +85,24 @@ def test(task: Task, place: Place) -> dict[str, float]:
     """Return a task's metrics on its test data, by names that begin with `test/`."""
     trainer = new_trainer(place, False, [])
     return {name: float(value) for name, value in trainer.test(task, task.evaluation_loader(task.data.test), verbose=False)[0].items()}
+
+
+def covered(task: Task) -> dict[str, float]:
+    """Return the share of validation inputs in the domain of each layer whose inputs are not squashed; warn where it is small."""
+    squashes = [module for module in task.model.modules() if isinstance(module, SquashInto)]
+    if not any(module.kind == "none" for module in squashes):
+        return {}
+    batch = tuple(tensor.to(task.device) for tensor in task.data.validation[:_COVERAGE_SAMPLES])
+    try:
+        layers, found = kan_layers(task.model), coverage(task.model, *task.inputs(batch))
+    except ValueError as error:  # a layer that these samples do not reach is no reason to lose a trained network
+        _log.warning("coverage is not measured: %s", error)
+        return {}
+    shares = {name or "network": share for name, share in found.items() if squash_of(layers[name]).kind == "none"}
+    low = ", ".join(f"{name} ({share:.0%})" for name, share in shares.items() if share < _COVERED)
+    if low:
+        _log.warning("less than %.0f%% of the inputs lie in the domain of layers without a squash: %s", 100 * _COVERED, low)
+    return {f"coverage/{name}": share for name, share in shares.items()}
 
 
 def takes_many_steps(task: Task, stages: Sequence[TensorDataset]) -> bool:
@@ -163,30 +189,54 @@ class Clock(Callback):
         self.train_time -= time.perf_counter() - self._validation_began
 
 
-class GridUpdates:
-    """Lets adaptive grids follow the data, `grid_updates` times in the first half of a stage."""
+def resolutions(cell: Cell) -> dict[int, int]:
+    """Return the epochs of a cell's training before which its bases are refined, each with the new resolution."""
+    chosen = cell.trainer["refine"] or {"every": 1, "to": []}
+    due = {chosen["every"] * count: value for count, value in enumerate(chosen["to"], 1)}
+    return {epoch: value for epoch, value in due.items() if epoch < cell.trainer["max_epochs"]}
 
-    def __init__(self, trainer: Section, stage: TensorDataset) -> None:
-        count, epochs = trainer["grid_updates"], trainer["max_epochs"]
+
+class BasisUpdates:
+    """Refines bases as `refine` says, and lets adaptive grids follow the data, `grid_updates` times in the first half of a stage."""
+
+    def __init__(self, cell: Cell, stage: TensorDataset) -> None:
+        count, epochs = cell.trainer["grid_updates"], cell.trainer["max_epochs"]
         self._epochs = {round(index * epochs / (2 * count)) for index in range(count)}
+        self._resolutions = resolutions(cell)
         self._samples = stage[:_GRID_SAMPLES]
 
-    def before(self, epoch: int, task: Task) -> None:
-        """Update the grids when it is due before this epoch."""
+    def before(self, epoch: int, task: Task, optimizer: Optimizer) -> None:
+        """Refine and update the grids when it is due before this epoch."""
+        if epoch not in self._resolutions and epoch not in self._epochs:
+            return
+        inputs = task.inputs(tuple(tensor.to(task.device) for tensor in self._samples))
+        if epoch in self._resolutions:
+            self._refine(task, self._resolutions[epoch], inputs, optimizer)
         if epoch in self._epochs:
-            update_grid(task.model, *task.inputs(tuple(tensor.to(task.device) for tensor in self._samples)))
+            update_grid(task.model, *inputs)
+
+    @staticmethod
+    def _refine(task: Task, resolution: int, inputs: Batch, optimizer: Optimizer) -> None:
+        if isinstance(optimizer, LBFGS):
+            refine(task.model, resolution, *inputs)
+            options = optimizer.defaults | {"lr": optimizer.param_groups[0]["lr"]}
+            # Made again in place, since Lightning and the schedule hold it: its history is of other coefficients.
+            optimizer.__init__(task.model.parameters(), **options)  # type: ignore[misc]
+        else:
+            refine(task.model, resolution, *inputs, optimizer=optimizer)
+        task.compile_again()
 
 
 class _EveryEpoch(Callback):
     """Counts Lightning's own epochs and steps, and updates grids between them."""
 
-    def __init__(self, clock: Clock, updates: GridUpdates) -> None:
+    def __init__(self, clock: Clock, updates: BasisUpdates) -> None:
         self.clock, self.updates = clock, updates
         self._began = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        self.updates.before(trainer.current_epoch, pl_module)
+        self.updates.before(trainer.current_epoch, pl_module, trainer.optimizers[0])
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._began = time.perf_counter()
@@ -205,7 +255,7 @@ class _Steps:
         epoch: epochs of the stage that are done.
     """
 
-    def __init__(self, task: Task, trainer: Section, curves: "_Curves", updates: GridUpdates, clock: Clock) -> None:
+    def __init__(self, task: Task, trainer: Section, curves: "_Curves", updates: BasisUpdates, clock: Clock) -> None:
         self.task, self.curves, self.updates, self.clock = task, curves, updates, clock
         self.epoch, self.max_epochs = 0, trainer["max_epochs"]
         self.every = min(trainer["validate_every"], self.max_epochs)
@@ -227,7 +277,7 @@ class _Steps:
         while self.epoch < end:
             if trainer.received_sigterm:
                 raise SIGTERMException
-            self.updates.before(self.epoch, task)
+            self.updates.before(self.epoch, task, optimizer)
             began = time.perf_counter()
             optimizer.step(closure)
             value = loss.item()

@@ -222,6 +222,8 @@ def _fits(annotation: Any, value: Any) -> bool:
         return number and math.isfinite(value)
     if annotation is str:
         return number or isinstance(value, str)
+    if annotation is Any:
+        return True
     return value is None if annotation is types.NoneType else not isinstance(annotation, type) or isinstance(value, annotation)
 
 

@@ -192,6 +192,11 @@ class Task(LightningModule, ABC):
         else:
             self._network = [compilation.compile(self.model, dynamic=True)]
 
+    def compile_again(self) -> None:
+        """Compile anew what `compile_model` compiled, after the network got other parameters."""
+        if self._gradients is not None or self._network:
+            self.compile_model(at_once=self._gradients is not None)
+
     def backpropagate(self, batch: Batch) -> Tensor:
         """Set the gradients of the network's parameters to those of the loss of a batch, and return the loss without a tape."""
         if self._gradients is not None:

@@ -83,6 +83,7 @@ class _Group:
         inputs = task.inputs(stages[0].tensors)
         rules = {
             "it has several stages": len(stages) > 1,
+            "its bases are refined on the way": self.trainer["refine"] is not None,
             "a batch is a part of the data": not task.is_full_batch(stages[0]),
             f"the task overrides {', '.join(overridden(task))}": overridden(task),
             "its network has several inputs, or a sparse one": len(inputs) > 1 or inputs[0].layout is not torch.strided,

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # one call to a dead server blocks 246 s by default
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
@@ -211,6 +212,25 @@ class Tracker:
             return self.client.get_run(run_id)
         except MlflowException as error:
             raise InvalidInput(f"unknown run {run_id!r} in {self.uri}", _first_line(error)) from error
+
+    def trained(self, prefix: str) -> Row:
+        """Return the row of the finished run of a cell whose id begins with `prefix`.
+
+        Raises:
+            InvalidInput: no run's id or that of several begins so; the run is no cell's; it is not FINISHED.
+        """
+        found = self._search(f"attributes.run_id LIKE '{prefix}%'") if re.fullmatch("[0-9a-f]{1,32}", prefix) else []
+        if not found:
+            raise InvalidInput(f"unknown run {prefix!r} in {self.uri}", "See kanzoo list runs.")
+        if len(found) > 1:
+            raise InvalidInput(f"run must begin the id of one run, got {prefix!r} of {len(found)}", "See kanzoo list runs.")
+        (run,) = found
+        row = _row(run)
+        if run.data.tags.get(_KIND) != "cell" or row is None:
+            raise InvalidInput(f"run must be an experiment's, got {prefix!r} of kind {run.data.tags.get(_KIND)!r}")
+        if run.info.status != "FINISHED":
+            raise InvalidInput(f"run must be FINISHED, got {prefix!r} that is {run.info.status}")
+        return row
 
     def artifact(self, run_id: str, name: str, folder: Path) -> Path:
         """Download one artifact of a run into a folder and return its path.

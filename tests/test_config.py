@@ -677,3 +677,42 @@ def test_a_label_holds_no_path(tmp_path):
     table.write_text("a,y\n" + "\n".join(f"{i},{i}" for i in range(20)))
     cell = one("regression", "task.dataset=csv", f"task.file={table}", "task.target=y")
     assert cell.task_label == "regression(dataset=csv, file=mine.csv, target=y)"
+
+
+# trainer.refine
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.refine=5"], "trainer.refine must be a mapping of keys to values or null, got 5"),
+        (["trainer.refine={every: 2}"], "trainer.refine.to must be given"),
+        (["trainer.refine={to: [9]}"], "trainer.refine.every must be given"),
+        (["trainer.refine={every: 2, to: [9], at: 1}"], "unknown key 'trainer.refine.at'"),
+        (["trainer.refine={every: 0, to: [9]}"], "trainer.refine.every must be >= 1, got 0"),
+        (["trainer.refine={every: 2, to: []}"], "trainer.refine.to must be of length >= 1, got []"),
+        (["trainer.refine={every: 2, to: [9, 9]}"], "trainer.refine.to must rise from basis.grid_size=5 or more, got [9, 9]"),
+        (["trainer.refine={every: 2, to: [4, 9]}"], "trainer.refine.to must rise from basis.grid_size=5 or more, got [4, 9]"),
+        (["trainer.refine={every: 2, to: [5]}"], "trainer.refine.to must rise from basis.grid_size=5 or more, got [5]"),
+        (["trainer.refine={every: 2, to: [9]}", "basis.name=wav_kan"], "trainer.refine needs a basis with a resolution, got 'wav_kan'"),
+        (["trainer.refine={every: 2, to: [9]}", "model.name=baseline"], "trainer.refine needs a basis with a resolution, got 'a baseline'"),
+    ],
+    ids=str,
+)
+def test_wrong_refinement_is_refused_by_key(overrides, message):
+    with pytest.raises(InvalidInput) as error:
+        compose("digits_dense", ["basis.name=bspline", *overrides])
+    assert error.value.message == message
+
+
+def test_refinement_is_part_of_the_identity_where_it_refines(write):
+    (plain,) = compose("digits_dense", ["basis.name=bspline"])
+    (null,) = compose("digits_dense", ["basis.name=bspline", "trainer.refine=null"])
+    (cell,) = compose("digits_dense", ["basis.name=bspline", "trainer.refine={every: 2, to: [9, 20]}"])
+    (same,) = compose("digits_dense", ["basis.name=bspline", "trainer.refine={every: 2, to: [5, 9, 20]}"])
+    assert plain.config_hash == null.config_hash
+    assert cell.config_hash == same.config_hash != plain.config_hash
+    assert cell.trainer["refine"] == {"every": 2, "to": [9, 20]}
+    (again,) = compose(write(cell.to_yaml()))
+    assert again.config_hash == cell.config_hash
+    assert "refine" not in config.trainer_identity(plain.trainer)

@@ -142,6 +142,42 @@ def test_loaded_run_predicts_as_the_trained_one_did(finished: Finished, monkeypa
     assert not torch.equal(fresh(fresh.data.test.tensors[0]), task(task.data.test.tensors[0]))
 
 
+def test_refined_run_is_recorded_with_its_size_at_the_end_and_loads(tiny: str, uri: str) -> None:
+    cell = cell_of(tiny, "basis.name=bspline", "trainer.refine={every: 1, to: [6, 9]}", "trainer.grid_updates=1")
+    row = experiment.run(cell, Place(uri, "refined", accelerator="cpu"))
+    run, task = Tracker(uri).run(row.run_id), experiment.load_run(row.run_id, uri)
+    counts = num_parameters(task.model)
+    assert counts["coefficients"] == (9 + 3) * (2 * 1 + 1 * 2)
+    assert (row.num_parameters, row.num_coefficients) == (sum(counts.values()), counts["coefficients"])
+    assert (run.data.metrics["num_parameters"], run.data.metrics["num_parameters/coefficients"]) == (
+        row.num_parameters,
+        row.num_coefficients,
+    )
+    with torch.no_grad():
+        task.test_metrics.update(*task.loss(task.data.test.tensors)[1:])
+    assert task.test_metrics.compute()["test/rmse"].item() == pytest.approx(row.score, rel=1e-6)
+
+
+def test_refinement_needs_a_task_of_one_stage() -> None:
+    cell = cell_of("continual_peaks", "basis.name=bspline", "trainer.refine={every: 1, to: [400]}")
+    with pytest.raises(InvalidInput, match=r"trainer.refine needs a task of one stage, got continual_peaks of \d+"):
+        experiment.build(cell)
+
+
+def test_coverage_is_recorded_and_warned_of_where_nothing_is_squashed(tiny: str, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    place = Place(uri, "coverage", accelerator="cpu")
+    row = experiment.run(cell_of(tiny, "model.squash=none"), place)
+    x = experiment.load_run(row.run_id, uri).data.validation.tensors[0]
+    metrics = Tracker(uri).run(row.run_id).data.metrics
+    assert metrics["coverage/0"] == pytest.approx((x.abs() <= 1).double().mean().item())
+    low = [f"{layer} ({metrics[f'coverage/{layer}']:.0%})" for layer in (0, 1) if metrics[f"coverage/{layer}"] < 0.95]
+    assert low
+    (warning,) = (record.getMessage() for record in caplog.records if record.name == "kanzoo.fitting")
+    assert warning.endswith(": " + ", ".join(low))
+    squashed = experiment.run(cell_of(tiny), place)
+    assert not [name for name in Tracker(uri).run(squashed.run_id).data.metrics if name.startswith("coverage")]
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "config.yaml"])
 def test_changed_byte_is_refused(finished: Finished, name: str) -> None:
     path = finished.file(name)

@@ -16,6 +16,7 @@ from torch.utils.data import TensorDataset
 from kanzoo import experiment, fitting
 from kanzoo.cell import Cell
 from kanzoo.config import compose
+from kanzoo.inspect import kan_layers, refine
 from kanzoo.place import Place
 from kanzoo.task import Task
 from kanzoo.tracking import Tracker
@@ -24,6 +25,7 @@ from kanzoo_tasks.regression import Regression
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates: https://github.com/sqlalchemy/sqlalchemy/issues/11045
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
+REFINE = "trainer.refine={every: 2, to: [5, 8, 12]}"
 WHOLE = ("trainer.batch_size=0", "basis.name=bspline", "trainer.max_epochs=7", "trainer.validate_every=3")
 
 
@@ -55,8 +57,8 @@ def lightning_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Regression, "training_step", lambda task, batch, index: task.loss(batch)[0], raising=False)
 
 
-def bare_loop(tiny: str, optimizer: str) -> Task:
-    """Fit by the loop of a textbook."""
+def bare_loop(tiny: str, optimizer: str, finer: dict[int, int] | None = None) -> Task:
+    """Fit by the loop of a textbook, and refine before epochs."""
     (cell,) = compose(tiny, [*WHOLE, f"trainer.optimizer={optimizer}"])
     task = experiment.build(cell)
     made = task.optimization.make(task.model.parameters())
@@ -67,7 +69,10 @@ def bare_loop(tiny: str, optimizer: str) -> Task:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    for _ in range(7):
+    for epoch in range(7):
+        if finer and epoch in finer:
+            refine(task.model, finer[epoch], task.data.train.tensors[0], optimizer=None if optimizer == "lbfgs" else made)
+            made = task.optimization.make(task.model.parameters()) if optimizer == "lbfgs" else made
         made.step(closure)  # type: ignore[arg-type]
     return task
 
@@ -86,7 +91,9 @@ def test_steps_are_those_of_a_bare_loop(tiny: str, optimizer: str) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "lbfgs"])
-@pytest.mark.parametrize("more", [(), ("trainer.lr_decay=0.8", "trainer.weight_decay=0.1"), ("trainer.grid_updates=2",)], ids=str)
+@pytest.mark.parametrize(
+    "more", [(), ("trainer.lr_decay=0.8", "trainer.weight_decay=0.1"), ("trainer.grid_updates=2",), (REFINE,)], ids=str
+)
 def test_weights_and_curves_are_those_of_a_step_an_epoch(
     tiny: str, monkeypatch: pytest.MonkeyPatch, optimizer: str, more: tuple[str, ...]
 ) -> None:
@@ -100,6 +107,40 @@ def test_weights_and_curves_are_those_of_a_step_an_epoch(
     assert record.steps("validation/rmse") == [2, 5]
     assert clock.epochs == other_clock.epochs == 7
     assert shares == pytest.approx([epoch / 7 for epoch in range(1, 8)])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "lbfgs"])
+def test_refinement_is_that_of_a_bare_loop(tiny: str, optimizer: str) -> None:
+    task, record, _ = fitted(tiny, f"trainer.optimizer={optimizer}", REFINE)
+    assert_same_weights(task, bare_loop(tiny, optimizer, {2: 8, 4: 12}))
+    assert [layer.expansion.basis.grid_size for layer in kan_layers(task.model).values()] == [12, 12]  # type: ignore[union-attr]
+    assert record.steps("train/loss") == list(range(7))
+
+
+def test_refinement_in_batches_raises_the_resolution_and_not_the_loss(tiny: str) -> None:
+    task, record, _ = fitted(tiny, "trainer.batch_size=20", "trainer.max_epochs=9", "trainer.refine={every: 4, to: [10, 20]}")
+    assert [layer.expansion.basis.grid_size for layer in kan_layers(task.model).values()] == [20, 20]  # type: ignore[union-attr]
+    losses = [value for name, value, _ in record.points if name == "train/loss"]
+    assert losses[4] < losses[3]
+    assert losses[8] < losses[7]
+
+
+def test_refinements_after_the_end_are_left_out(tiny: str) -> None:
+    (cell,) = compose(tiny, [*WHOLE, "trainer.refine={every: 3, to: [6, 7, 8]}"])
+    assert fitting.resolutions(cell) == {3: 6, 6: 7}
+
+
+@pytest.mark.slow
+def test_refined_networks_are_compiled_again(tiny: str) -> None:
+    (cell,) = compose(tiny, [*WHOLE, REFINE])
+    plain, _, _ = fitted(tiny, REFINE)
+    for at_once in (True, False):
+        task = experiment.build(cell)
+        task.compile_model(at_once=at_once)
+        with experiment.isolated(cell.seed):
+            fitting.fit(task, task.stages(), cell, Place("", "", accelerator="cpu"), Record())  # type: ignore[arg-type]
+        for name, value in plain.model.state_dict().items():
+            torch.testing.assert_close(task.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("every", "validations", "hooks"), [(1, list(range(7)), 7), (7, [6], 1), (50, [6], 1), (4, [3], 2)])

@@ -227,6 +227,12 @@ def test_what_cannot_be_stacked_is_left_to_run_alone(
     assert Tracker(uri).rows() == []
 
 
+def test_a_refined_network_is_left_to_train_alone(tiny: str, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    cells = cells_of(tiny, "trainer.batch_seeds=true", "basis.name=bspline", "trainer.refine={every: 1, to: [9]}")
+    assert together.run(cells, Place(uri, "together")) == [None] * 3
+    assert "its bases are refined on the way" in caplog.text
+
+
 def test_auto_leaves_large_steps_alone_and_says_so_quietly(tiny: str, uri: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "kanzoo.together"):
         assert together.run(cells_of(tiny, "task.num_train=100000", "task.hidden=[64]"), Place(uri, "together")) == [None] * 3
