@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import socket
 import sqlite3
 import tempfile
@@ -38,6 +37,7 @@ from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.record import Row, Status, parse
 from kanzoo.saved_view import shared_view, view_key
+from kanzoo.schema_copy import copy_other_schema
 
 set_telemetry_client()  # type: ignore[no-untyped-call]  # reads the switch again: somebody may have imported mlflow before
 
@@ -91,7 +91,7 @@ class Tracker:
             self.locks.mkdir(parents=True, exist_ok=True)
             with FileLock(self.locks / "open.lock"):  # MLflow's own creation of a database is not safe against a second process
                 if database is not None:
-                    _copy_other_schema(database)
+                    copy_other_schema(database, _latest_schema)
                 self.client = mlflow.MlflowClient(tracking_uri=self.uri)
                 self.client.search_experiments(max_results=1)
                 if database is not None:
@@ -224,8 +224,7 @@ class Tracker:
             raise InvalidInput(f"unknown run {prefix!r} in {self.uri}", "See kanzoo list runs.")
         if len(found) > 1:
             raise InvalidInput(f"run must begin the id of one run, got {prefix!r} of {len(found)}", "See kanzoo list runs.")
-        (run,) = found
-        row = _row(run)
+        run, row = found[0], _row(found[0])
         if run.data.tags.get(_KIND) != "cell" or row is None:
             raise InvalidInput(f"run must be an experiment's, got {prefix!r} of kind {run.data.tags.get(_KIND)!r}")
         if run.info.status != "FINISHED":
@@ -395,21 +394,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _copy_other_schema(database: Path) -> None:
-    """Copy a database of another schema version to `<name>.<revision>.db` beside it, once."""
-    if not database.is_file() or database.stat().st_size == 0:
-        return
-    with closing(sqlite3.connect(database, timeout=60)) as connection:
-        try:
-            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError:  # no such table: not yet MLflow's, or not one of its databases
-            return
+def _latest_schema() -> str:
     from mlflow.store.db.utils import _get_latest_schema_revision  # no public name; a missing one must not be passed over
 
-    if found and found[0] != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
-        copy = database.with_name(f"{database.stem}.{found[0]}{database.suffix}")
-        if not copy.exists():
-            partial = copy.with_suffix(".partial")
-            with closing(sqlite3.connect(database, timeout=60)) as source, closing(sqlite3.connect(partial)) as target:
-                source.backup(target)  # includes what still stands in the write-ahead log, which a file copy would miss
-            shutil.move(partial, copy)
+    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
