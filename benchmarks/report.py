@@ -136,7 +136,7 @@ def _cell(text: str) -> str:
 
 def _summary(rows: Sequence[SpeedRow]) -> str:
     """Return every basis against the bare products, workload by workload."""
-    names = sorted({row.contestant for row in rows if row.kind == "basis" and not row.contestant.endswith(" eager")})
+    names = sorted({row.contestant for row in rows if row.kind == "basis" and not row.contestant.endswith((" eager", " at once"))})
     loads = [name for name in WORKLOADS if any(row.workload == name for row in rows)]
     lines = ["Every registered basis, compiled, as a multiple of the bare oneDNN products:\n", f"| basis | {' | '.join(loads)} |"]
     lines.append(f"|---|{'--:|' * len(loads)}")

@@ -25,11 +25,11 @@ from kanzoo.kernels.context import kernels_serve
 _SIZES = range(1, 7)
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
-#: Outputs from which the kernel vectorises; and from which it beats a product over all functions on any grid.
+#: Outputs from which the kernel vectorises; and from which a smaller grid is enough for it.
 SMALLEST_OUT, WIDE_OUT = 8, 128
 
-#: Functions an edge for each that is not zero from which it beats that product at all widths between.
-_WORTH = 3
+#: Functions an edge for each that is not zero from which it beats a product over all functions: in narrow layers, and in wide ones.
+_WORTH, _WORTH_WIDE = 4, 3
 
 #: Functions an edge for each that is not zero from which Triton is taken: below, a GPU multiplies zeros faster. Not measured yet.
 _WORTH_ON_GPU = 8
@@ -40,7 +40,11 @@ _PARALLEL = 5_000_000
 
 def pays(num_local: int, num_basis: int, outputs: int) -> bool:
     """Tell whether the contraction beats one product over all functions for a layer of this shape, measured on a processor."""
-    return num_local in _SIZES and outputs >= SMALLEST_OUT and (num_basis // num_local >= _WORTH or outputs >= WIDE_OUT)
+    return num_local in _SIZES and outputs >= SMALLEST_OUT and _is_worth(num_basis // num_local, outputs)
+
+
+def _is_worth(share: int, outputs: int) -> bool:
+    return share >= (_WORTH_WIDE if outputs >= WIDE_OUT else _WORTH)
 
 
 def contract(first: Tensor, values: Tensor, coeff: Tensor) -> Tensor:
@@ -79,7 +83,7 @@ def _is_built(device: str, share: int, outputs: int) -> bool:
     """Tell whether there is a kernel for the device that pays where one of so many functions is not zero."""
     if device == "cuda":
         return share >= _WORTH_ON_GPU and find_spec("triton") is not None
-    return device == "cpu" and (share >= _WORTH or outputs >= WIDE_OUT) and library() is not None
+    return device == "cpu" and _is_worth(share, outputs) and library() is not None
 
 
 @torch.library.custom_op("kanzoo::contract", mutates_args=())
