@@ -232,7 +232,7 @@ class _Pool:
             dead, worker = worker, self._new_worker()
             self._forget(dead)
             if len(cells) > 1:  # nobody knows which of them it was: each is run again, alone
-                worker.submit(_sweep, self.place).result()
+                worker.submit(_end, cells, self.place).result()
             else:
                 rows = [worker.submit(_bury, cells[0], self.place, "its process was killed, most likely for lack of memory").result()]
         for cell, row in zip(cells, rows, strict=True):
@@ -302,9 +302,12 @@ def _work_together(cells: Sequence[Cell], place: Place) -> list[Row | None]:
     return [rows.get(cell.config_hash) for cell in cells]
 
 
-def _sweep(place: Place) -> None:
-    """Mark the runs of a worker that died as KILLED."""
-    Tracker(place.tracking_uri).sweep()
+def _end(cells: Sequence[Cell], place: Place) -> None:
+    """Mark as KILLED the runs of cells whose worker died; not those of others, whose own launcher tells what became of them."""
+    tracker = Tracker(place.tracking_uri)
+    for cell in cells:
+        with tracker.claim(cell.config_hash):
+            tracker.end_running(cell.config_hash, "its process ended without a word (killed, or the machine went down)", "KILLED")
 
 
 def _bury(cell: Cell, place: Place, reason: str) -> Row:

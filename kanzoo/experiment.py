@@ -138,7 +138,7 @@ def conclude(recorder: Recorder, row: Row, work: Callable[[], Row]) -> Row:
 
 def record_failure(cell: Cell, place: Place, reason: str) -> Row:
     """Record a cell that could not even be built, or whose worker died."""
-    dead = Tracker(place.tracking_uri).fail_running(cell.config_hash, reason)
+    dead = Tracker(place.tracking_uri).end_running(cell.config_hash, reason)
     if dead is not None:
         return dead
     recorder, row = begin(cell, place)

@@ -160,11 +160,11 @@ class Tracker:
         self._restate(run, "KILLED", reason)
         self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def fail_running(self, config_hash: str, reason: str) -> Row | None:
-        """Mark the RUNNING run of a cell, whose worker died, as FAILED; return its row."""
+    def end_running(self, config_hash: str, reason: str, status: Status = "FAILED") -> Row | None:
+        """Mark the RUNNING run of a cell, whose worker died, as FAILED or KILLED; return its row."""
         for run in self._search(f"attributes.status = 'RUNNING' and tags.`{_CELL}` = '{config_hash}'"):
-            self._restate(run, "FAILED", reason)
-            self.client.set_terminated(run.info.run_id, "FAILED")
+            self._restate(run, status, reason)
+            self.client.set_terminated(run.info.run_id, status)
             return _row(self.client.get_run(run.info.run_id))
         return None
 
