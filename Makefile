@@ -41,8 +41,11 @@ leaderboard: setup  ## keep the raw rows of a recorded benchmark, then render: m
 	cp runs/leaderboard/results.csv leaderboard/results/$(BENCHMARK).csv
 	$(MAKE) render
 
-bench-speed: setup  ## time all bases, MLPs and peers against the bare matrix products: half an hour; then docs/speed.md
+bench-speed: setup  ## time bases, MLPs and peers against the bare matrix products, training, first calls, half precision: over an hour; then docs/speed.md
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.first_call
+	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.report
 
 render: setup  ## the pages of leaderboard/ and the excerpt in README.md from leaderboard/results/*.csv

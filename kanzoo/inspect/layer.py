@@ -12,6 +12,7 @@ from kanzoo.layers import KANConv2d, KANLinear
 from kanzoo.layers.expansion import Expansion, residual_branch
 from kanzoo.layers.sparse import sample_rows
 from kanzoo.layers.squash import SquashInto
+from kanzoo.models.grid import evaluating
 
 KANLayer = KANLinear | KANConv2d
 
@@ -60,13 +61,10 @@ def layer_inputs(model: nn.Module, *inputs: Any, max_rows: int | None = None) ->
         return layer.register_forward_pre_hook(lambda _, given: seen[name].append(rows_of(layer, given[0], max_rows)))
 
     hooks = [watch(name, layer) for name, layer in kan_layers(model).items()]
-    modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
-        model(*inputs)
+        with evaluating(model):
+            model(*inputs)
     finally:
-        for module, training in modes:
-            module.training = training
         for hook in hooks:
             hook.remove()
     unused = [name for name, parts in seen.items() if not parts]

@@ -1,5 +1,7 @@
 """Grid updates of a whole network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,13 +29,22 @@ def update_grid(model: nn.Module, *inputs: Any) -> int:
         if isinstance(layer, KANLinear | KANConv2d) and layer.expansion is not None and isinstance(layer.expansion.basis, AdaptiveBasis)
     ]
     hooks = [layer.register_forward_pre_hook(lambda module, seen: module.update_grid(seen[0])) for layer in layers]
-    modes = [(module, module.training) for module in model.modules()]  # a part may be frozen in evaluation mode
     try:
-        model.eval()
-        model(*inputs)
+        with evaluating(model):
+            model(*inputs)
     finally:
-        for module, training in modes:
-            module.training = training
         for hook in hooks:
             hook.remove()
     return len(layers)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and each part back into its own afterwards: one may be frozen there."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
