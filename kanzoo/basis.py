@@ -67,6 +67,8 @@ class Basis(Remakable, ABC):
         resolution: name of the constructor argument that refines the family, `degree` or `grid_size` for example.
         support: whether a basis function vanishes outside a part of the domain.
         reference: DOI or arXiv id of the paper.
+        family: under which lists group it: `spline`, `polynomial`, `radial`, `periodic`, `wavelet`, `rational`, `learnt`, or another word.
+        formula: of one function, in plain text: `T_n(x), n = 1 ... degree`.
         order: algebraic order of approximation p, error ~ h^p on smooth functions; None when spectral or unknown.
         in_features: number of inputs, each with its own copy of the grid where there is one.
         num_basis: K.
@@ -88,6 +90,8 @@ class Basis(Remakable, ABC):
     resolution: ClassVar[str]
     support: ClassVar[Literal["local", "global"]]
     reference: ClassVar[str]
+    family: ClassVar[str] = "other"
+    formula: ClassVar[str] = ""
     order: int | None = None
 
     def __init__(self, in_features: int, num_basis: int, domain: tuple[float, float]) -> None:
@@ -201,12 +205,16 @@ class EdgeBasis(Remakable, ABC):
 
     Attributes:
         reference: DOI or arXiv id of the paper.
+        family: under which lists group it, as for a `Basis`.
+        formula: of one edge, in plain text: `psi((x - t) / s)`.
         in_features: number of inputs.
         out_features: number of outputs.
         domain: the closed interval that inputs are squashed into.
     """
 
     reference: ClassVar[str]
+    family: ClassVar[str] = "other"
+    formula: ClassVar[str] = ""
 
     def __init__(self, in_features: int, out_features: int, domain: tuple[float, float]) -> None:
         super().__init__()

@@ -43,6 +43,8 @@ class BSpline(LocalBasis, AdaptiveBasis):
     resolution = "grid_size"
     support = "local"
     reference = "arXiv:2404.19756"
+    family = "spline"
+    formula = "B_k,p(x), by Cox-de Boor on a grid that can follow the data"
     knots: Tensor
 
     @checked

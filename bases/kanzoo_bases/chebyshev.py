@@ -33,6 +33,8 @@ class Chebyshev(ColumnBasis):
     resolution = "degree"
     support = "global"
     reference = "arXiv:2405.07200"
+    family = "polynomial"
+    formula = "T_n(x), n = 1 ... degree"
 
     @checked
     def __init__(self, in_features: int, *, degree: Annotated[int, Ge(1)] = 8, smooth: bool = True) -> None:

@@ -35,6 +35,8 @@ class Fourier(ColumnBasis):
     resolution = "degree"
     support = "global"
     reference = "arXiv:2406.01034"
+    family = "periodic"
+    formula = "cos(n x), sin(n x), n = 1 ... degree"
 
     @checked
     def __init__(self, in_features: int, *, degree: Annotated[int, Ge(1)] = 4, smooth: bool = True) -> None:

@@ -32,6 +32,8 @@ class GaussianRBF(Basis):
     resolution = "grid_size"
     support = "global"
     reference = "arXiv:2405.06721"
+    family = "radial"
+    formula = "exp(-((x - c_k) / h)^2)"
 
     @checked
     def __init__(self, in_features: int, *, grid_size: Annotated[int, Ge(2)] = 8, domain: tuple[float, float] = (-2.0, 2.0)) -> None:

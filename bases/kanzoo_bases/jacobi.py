@@ -35,6 +35,8 @@ class Jacobi(ColumnBasis):
     resolution = "degree"
     support = "global"
     reference = "arXiv:2406.07456"
+    family = "polynomial"
+    formula = "P_n^(alpha, beta)(x), n = 1 ... degree"
 
     @checked
     def __init__(

@@ -35,6 +35,8 @@ class WavKAN(EdgeBasis):
     """
 
     reference = "arXiv:2405.12832"
+    family = "wavelet"
+    formula = "psi((x - t) / s), with t and s of each edge"
 
     @checked
     def __init__(self, in_features: int, out_features: int, *, wavelet: str = "mexh", domain: tuple[float, float] = (-2.0, 2.0)) -> None:

@@ -45,6 +45,8 @@ class Wavelet(Basis):
     resolution = "levels"
     support = "global"
     reference = "arXiv:2405.12832"
+    family = "wavelet"
+    formula = "2^(j/2) psi(2^j s u - m), scales j = 0 ... levels - 1 and shifts m"
     stretch: Tensor
     offset: Tensor
 
