@@ -39,7 +39,7 @@ def rank_diagram(field: Field) -> str:
         lines.append(f'<path class="axis lead" d="M{place(rank):.1f} {_AXIS}V{y:.1f}H{x}"/>')
         words = f"{model}  {rank:.2f}" if is_left else f"{rank:.2f}  {model}"
         lines.append(_text("name", x + (-6 if is_left else 6), y + 4, "end" if is_left else "start", words))
-    title = f"Mean ranks of {count} models over {field.tasks} tasks"
+    title = f"{count} models on an axis of mean ranks"
     return f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" width="{_WIDTH}" role="img" aria-label="{title}">{"".join(lines)}</svg>'
 
 
