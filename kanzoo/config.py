@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kanzoo import plain_yaml
 from kanzoo.cell import NO_IDENTITY, Cell, Grid, ModelConfig, RefineConfig, Section, TrainerConfig, plain, trainer_identity
 from kanzoo.errors import InvalidInput, suggest
-from kanzoo.registry import find
+from kanzoo.registry import find, plugins
 from kanzoo.signature import Argument, arguments, check_values, class_constant
 
 OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
@@ -132,6 +132,8 @@ def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | N
 def expand(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield one tuple of overrides for each combination of comma-separated values outside brackets and quotes.
 
+    `basis.name=*` stands for every registered basis.
+
     Example:
         >>> list(expand(["seed=0,1", "task.hidden=[5,5]"]))
         [('seed=0', 'task.hidden=[5,5]'), ('seed=1', 'task.hidden=[5,5]')]
@@ -141,7 +143,8 @@ def expand(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise InvalidInput(f"an override must be key=value, got {override!r}", "For example: basis.name=chebyshev trainer.max_epochs=3")
-        choices.append([f"{key}={part}" for part in _split(value)])
+        parts = list(plugins("basis")) if override == "basis.name=*" else _split(value)
+        choices.append([f"{key}={part}" for part in parts])
     return itertools.product(*choices)
 
 
