@@ -82,7 +82,7 @@ class Expansion(nn.Module):
         return first, values
 
     @torch.no_grad()
-    def coefficient_std(self, fan_in: int, variance: float) -> Tensor:
+    def coefficient_std(self, fan_in: float, variance: float) -> Tensor:
         """Return the standard deviation, shape `(K,)`, at which `fan_in` edges add up to the given output variance.
 
         With independent zero-mean coefficients the variance is fan_in · Σ_k std_k² E[φ_k²], the mean taken over the domain.
@@ -140,7 +140,7 @@ def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def residual_std(kind: Residual, domain: tuple[float, float], fan_in: int, variance: float) -> float:
+def residual_std(kind: Residual, domain: tuple[float, float], fan_in: float, variance: float) -> float:
     """Return the standard deviation of residual weights that gives the output variance for inputs uniform on the domain."""
     power = residual_branch(kind, _midpoints(domain, _SAMPLES)).square().mean()
     return float((variance / (fan_in * power)).sqrt())

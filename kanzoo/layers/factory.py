@@ -2,16 +2,45 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any, Literal, TypedDict, Unpack
 
 import torch
 from torch import Generator, nn
 
 from kanzoo.basis import BasisFactory
-from kanzoo.layers.conv import KANConv2d, Size
+from kanzoo.layers.conv import KANConv1d, KANConv2d, KANConv3d
+from kanzoo.layers.conv_transpose import KANConvTranspose1d, KANConvTranspose2d
+from kanzoo.layers.convolution import Size
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.squash import Squash
+
+ConvName = Literal["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"]
+
+_KAN: dict[ConvName, Callable[..., nn.Module]] = {
+    "conv1d": KANConv1d,
+    "conv2d": KANConv2d,
+    "conv3d": KANConv3d,
+    "conv_transpose1d": KANConvTranspose1d,
+    "conv_transpose2d": KANConvTranspose2d,
+}
+_PLAIN: dict[ConvName, Callable[..., nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d]] = {
+    "conv1d": nn.Conv1d,
+    "conv2d": nn.Conv2d,
+    "conv3d": nn.Conv3d,
+    "conv_transpose1d": nn.ConvTranspose1d,
+    "conv_transpose2d": nn.ConvTranspose2d,
+}
+
+
+class ConvOptions(TypedDict, total=False):
+    """Options of a convolution: `first` when it sees the raw data; `output_padding` of a transposed one alone."""
+
+    stride: Size
+    padding: Size
+    output_padding: Size
+    first: bool
 
 
 class Layers(ABC):
@@ -34,10 +63,30 @@ class Layers(ABC):
         """Return a layer `(*batch, in_features)` to `(*batch, out_features)`; `first` when it sees the raw data."""
 
     @abstractmethod
-    def conv2d(
-        self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
+    def convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
     ) -> nn.Module:
-        """Return a layer for images `(batch, in_channels, height, width)`; `first` when it sees the raw data."""
+        """Return a layer `(batch, in_channels, *size)` to `(batch, out_channels, *new_size)`, of the kind that the name says."""
+
+    def conv1d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer for signals `(batch, in_channels, length)`."""
+        return self.convolution("conv1d", in_channels, out_channels, kernel_size, **options)
+
+    def conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer for images `(batch, in_channels, height, width)`."""
+        return self.convolution("conv2d", in_channels, out_channels, kernel_size, **options)
+
+    def conv3d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer for volumes `(batch, in_channels, depth, height, width)`."""
+        return self.convolution("conv3d", in_channels, out_channels, kernel_size, **options)
+
+    def conv_transpose1d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer from signals to longer ones."""
+        return self.convolution("conv_transpose1d", in_channels, out_channels, kernel_size, **options)
+
+    def conv_transpose2d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer from images to larger ones."""
+        return self.convolution("conv_transpose2d", in_channels, out_channels, kernel_size, **options)
 
 
 class KANLayers(Layers):
@@ -69,34 +118,17 @@ class KANLayers(Layers):
 
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
         """Return a `KANLinear`."""
-        return KANLinear(
-            in_features,
-            out_features,
-            self.basis,
-            squash=self.squash,
-            residual=self.residual,
-            extrapolate=self.extrapolate,
-            bias=self.bias,
-            generator=self.generator,
-        )
+        return KANLinear(in_features, out_features, **self._options())
 
-    def conv2d(
-        self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
+    def convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
     ) -> nn.Module:
-        """Return a `KANConv2d`."""
-        return KANConv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            self.basis,
-            stride=stride,
-            padding=padding,
-            squash=self.squash,
-            residual=self.residual,
-            extrapolate=self.extrapolate,
-            bias=self.bias,
-            generator=self.generator,
-        )
+        """Return the `KANConv` or `KANConvTranspose` of this name."""
+        return _KAN[name](in_channels, out_channels, kernel_size, **self._options(), **options)
+
+    def _options(self) -> dict[str, Any]:
+        names = ("basis", "squash", "residual", "extrapolate", "bias", "generator")
+        return {name: getattr(self, name) for name in names}
 
 
 class PlainLayers(Layers):
@@ -115,14 +147,14 @@ class PlainLayers(Layers):
         """Return an activation and an `nn.Linear`."""
         return self._after_activation(nn.Linear(in_features, out_features, device="meta"), in_features, first)
 
-    def conv2d(
-        self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
+    def convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
     ) -> nn.Module:
-        """Return an activation and an `nn.Conv2d`."""
-        layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, device="meta")
+        """Return an activation and torch's convolution of this name."""
+        layer = _PLAIN[name](in_channels, out_channels, kernel_size, **options, device="meta")
         return self._after_activation(layer, layer.weight[0].numel(), first)
 
-    def _after_activation(self, layer: nn.Linear | nn.Conv2d, fan_in: int, first: bool) -> nn.Module:
+    def _after_activation(self, layer: nn.Module, fan_in: int, first: bool) -> nn.Module:
         # Built on the meta device, which draws nothing, and filled as nn.Linear.reset_parameters does: uniform in ±1/√fan_in.
         layer.to_empty(device="cpu")
         bound = fan_in**-0.5
