@@ -1,10 +1,11 @@
-"""Generic KAN layers: each contracts any basis with coefficients; one file a topology. Needs torch alone."""
+"""Generic KAN layers: each contracts any basis with coefficients; one file a topology. A front end for signals. Needs torch alone."""
 
 from kanzoo.layers.attention import KANAttention, TransformerBlock
 from kanzoo.layers.conv import KANConv1d, KANConv2d, KANConv3d
 from kanzoo.layers.conv_transpose import KANConvTranspose1d, KANConvTranspose2d
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.mixture import MixtureOfExperts, load_balance
+from kanzoo.layers.modwt import MODWT
 from kanzoo.layers.recurrent import KANGRU, KANLSTM, KANGRUCell, KANLSTMCell
 from kanzoo.layers.revin import RevIN
 from kanzoo.layers.tkan import TKAN, TKANCell
@@ -12,6 +13,7 @@ from kanzoo.layers.tkan import TKAN, TKANCell
 __all__ = [
     "KANGRU",
     "KANLSTM",
+    "MODWT",
     "TKAN",
     "KANAttention",
     "KANConv1d",
