@@ -7,6 +7,8 @@ $g' = M^+ g$ of this equation, and not what the coefficients become, $c' = M^\to
 which no old one depends has no history: it gets the mean of its edge's v, without which its first steps would be too long. Steps stay.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -26,6 +28,14 @@ def check_state(optimizer: Optimizer) -> None:
         raise ValueError(f"optimizer must keep nothing but {', '.join(sorted(known))}, got {name} with {', '.join(other)}")
 
 
+def replace(optimizer: Optimizer, before: nn.Parameter, after: nn.Parameter) -> dict[str, Any] | None:
+    """Put a parameter in the place of another, without its state, which is returned; None where there is none yet."""
+    for group in optimizer.param_groups:
+        group["params"][:] = [after if parameter is before else parameter for parameter in group["params"]]
+    state: dict[str, Any] | None = optimizer.state.pop(before, None)
+    return state
+
+
 def carry_over(optimizer: Optimizer, layer: KANLayer, before: nn.Parameter, change: Tensor) -> None:
     """Put a layer's new weight in the place of the one before, with its moments.
 
@@ -37,9 +47,7 @@ def carry_over(optimizer: Optimizer, layer: KANLayer, before: nn.Parameter, chan
     """
     after = layer.weight
     assert after is not None
-    for group in optimizer.param_groups:
-        group["params"][:] = [after if parameter is before else parameter for parameter in group["params"]]
-    state = optimizer.state.pop(before, None)
+    state = replace(optimizer, before, after)
     if state is None:
         return
     inverse = torch.linalg.pinv(change, rcond=1e-10)  # (in, K', K)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from kanzoo.basis import Basis
 from kanzoo.inspect.fit import OFF_SAMPLE_WEIGHT, finite_rows, max_rows, nodes
 from kanzoo.inspect.layer import BUDGET, KANLayer, expansion_of, flat_edges, kan_layers, layer_inputs, shaped_edges, spread_rows
-from kanzoo.inspect.moments import carry_over, check_state
+from kanzoo.inspect.moments import carry_over, check_state, replace
 from kanzoo.layers.expansion import refit
 
 
@@ -41,12 +41,14 @@ def refine(model: nn.Module, resolution: int, *inputs: Any, optimizer: Optimizer
     its coefficients are the old ones and zeros: nothing changes. Else they are re-fitted in float64 on what the layer sees and on points of
     the domain, which count little (`kanzoo.layers.expansion.refit`): exact up to rounding where the new functions span the old ones,
     as those of B-splines, whose new knots contain the old. Gaussians do not span wider ones: the report tells how near they come.
+    Trainable parameters inside a basis stay the same objects, unless their shape depends on the resolution.
 
     Args:
         model: a network, or one layer.
         resolution: the new value of the constructor argument that each basis names as its `resolution`.
         inputs: what the network is called with; without any the domain alone counts.
-        optimizer: whose groups and moments then belong to the new coefficients, see `kanzoo.inspect.moments`; its steps stay.
+        optimizer: whose groups and moments then belong to the new coefficients, see `kanzoo.inspect.moments`; its steps stay. Of other
+            parameters that get another shape it begins anew.
 
     Returns:
         What was done, by the layer's name.
@@ -94,6 +96,9 @@ def _refine(layer: KANLayer, new: Basis, x: Tensor | None, optimizer: Optimizer 
     if optimizer is not None:
         assert weight is not None
         carry_over(optimizer, layer, weight, change)
+        for name, parameter in old.named_parameters():
+            if (finer := new.get_parameter(name)) is not parameter:
+                replace(optimizer, parameter, finer)
     rounded = flat_edges(layer, layer.coeff).double().cpu()
     difference, largest = 0.0, torch.finfo(torch.float64).tiny
     rows = max(1, BUDGET // coeff[..., 0].numel())
@@ -116,7 +121,7 @@ def _change(old: Tensor, new: Tensor, num_samples: int) -> Tensor:
 
 
 def _made_finer(layer: KANLayer, resolution: int) -> Basis:
-    """Return the finer basis on the device and in the dtype of a layer; it has the same parameters, which an optimizer may hold."""
+    """Return the finer basis on the device and in the dtype of a layer, with the old one's parameters where the shapes are the same."""
     old, weight = expansion_of(layer).basis, layer.weight
     assert weight is not None
     new = old.refined(resolution).to(weight.device, weight.dtype)
@@ -124,10 +129,13 @@ def _made_finer(layer: KANLayer, resolution: int) -> Basis:
         raise ValueError(f"domain of a refined {type(old).__name__} must stay {old.domain}, got {new.domain}")
     finer = dict(new.named_parameters())
     for name, parameter in old.named_parameters():
-        if name not in finer or finer[name].shape != parameter.shape:
-            raise ValueError(f"parameters of {type(old).__name__} must not depend on {old.resolution}, but {name!r} does")
-        owner, _, leaf = name.rpartition(".")
-        setattr(new.get_submodule(owner), leaf, parameter)
+        if name not in finer:
+            raise ValueError(f"the parameters of {type(old).__name__} must have the same names at every {old.resolution}, {name!r} is gone")
+        if finer[name].shape == parameter.shape:
+            owner, _, leaf = name.rpartition(".")
+            setattr(new.get_submodule(owner), leaf, parameter)
+        else:
+            finer[name].requires_grad_(parameter.requires_grad)
     return new
 
 

@@ -19,7 +19,15 @@ from kanzoo_bases.gaussian_rbf import GaussianRBF
 from kanzoo_bases.wav_kan import WavKAN
 
 #: Families whose finer functions span the coarser ones, with a resolution and a finer one.
-NESTED = {"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)}
+NESTED = {
+    "bspline": (5, 12),
+    "chebyshev": (4, 9),
+    "fourier": (3, 7),
+    "free_knot_bspline": (4, 9),
+    "jacobi": (4, 9),
+    "piecewise_linear": (5, 12),
+    "wavelet": (2, 3),
+}
 
 
 def generator(seed=0):
@@ -69,6 +77,13 @@ def test_the_function_of_a_convolution_stays(name, groups):
     report = refine(layer, NESTED.get(name, (8, 15))[1], x)[""]
     assert relative(layer(x), y) < (5e-3 if name == "gaussian_rbf" else 1e-6)
     assert layer.coeff.shape == (4, 2 // groups, 3, 3, report.num_basis)
+
+
+def test_elements_on_halved_cells_give_the_same_function():
+    net, x = KAN([2, 4, 1], family("finite_element", 3), generator=generator()), normal(200, 2)
+    y = net(x)
+    assert all(found.residual < 1e-6 for found in refine(net, 6, x).values())
+    assert relative(net(x), y) < 1e-6
 
 
 def test_gaussians_come_as_near_as_they_can_and_say_so():
@@ -206,6 +221,20 @@ def test_a_foreign_basis_keeps_its_parameters():
     assert layer.expansion.basis.tilt is tilt
     assert layer.expansion.basis.constructed_with() == {"in_features": 2, "count": 6, "scale": 0.7}
     assert relative(layer(x), y) < 1e-6
+
+
+class Renamed(Tilted):
+    """A basis with a parameter that only its lowest resolution has."""
+
+    def __init__(self, in_features, count=3):
+        super().__init__(in_features, count)
+        if count == 3:
+            self.lowest = nn.Parameter(torch.zeros(()))
+
+
+def test_parameters_that_vanish_are_refused():
+    with pytest.raises(ValueError, match="parameters of Renamed must have the same names at every count, 'lowest' is gone"):
+        refine(KANLinear(2, 3, Renamed), 4)
 
 
 def test_global_random_state_stays():
