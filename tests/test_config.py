@@ -21,6 +21,9 @@ TABLE = ["task.dataset=csv", "task.target=price"]
 CONFIGS = [path.stem for path in config.folder().glob("*.yaml")]
 BENCHMARKS = [path.stem for path in config.folder().glob("benchmark/*.yaml")]
 
+#: Benchmarks that take too long for every basis: a search for formulas is 20 minutes for each.
+FEW_BASES = {"symbolic": {"bspline", "chebyshev", "gaussian_rbf"}}
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -330,8 +333,9 @@ def test_every_benchmark_composes_fast_and_holds_every_basis(name):
     assert len({cell.config_hash for cell in cells}) == len(cells)
     assert {cell.seed for cell in cells} == set(grid.seeds)
     tasks, models = {cell.task_key for cell in cells}, {cell.model_label for cell in cells}
-    assert len(cells) >= len(tasks) * len(plugins("basis")) * len(grid.seeds)
-    assert {label.partition("(")[0] for label in models} >= {label for label in plugins("basis") if "kanzoo_fake" not in label}
+    bases = FEW_BASES.get(name) or {label for label in plugins("basis") if "kanzoo_fake" not in label}
+    assert len(cells) >= len(tasks) * len(bases) * len(grid.seeds)
+    assert {label.partition("(")[0] for label in models} >= bases
 
 
 def test_the_number_of_cells_is_experiments_times_models_times_seeds():

@@ -32,8 +32,9 @@ class Formula:
 
     @property
     def latex(self) -> str:
-        """The expression in LaTeX."""
-        return str(sp.latex(sp.N(self.expression, 5)))
+        """The expression in LaTeX, numbers that are not exact to five digits."""
+        numbers = self.expression.atoms(sp.Float)
+        return str(sp.latex(self.expression.xreplace({number: sp.Float(number, 5) for number in numbers})))
 
 
 def complexity(expression: sp.Expr) -> int:
