@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 LAUNCH := MLFLOW_DISABLE_TELEMETRY=true
 
-.PHONY: run test test-slow setup check format bench bench-speed ui leaderboard render clean
+.PHONY: run test test-slow setup check format bench bench-speed bench-symbolic ui leaderboard render clean
 
 run: setup  ## benchmark `quick` on embedded data, then the ranking and where to look
 	$(LAUNCH) $(BIN)/kanzoo bench quick
@@ -47,6 +47,10 @@ bench-speed: setup  ## time bases, MLPs and peers against the bare matrix produc
 	$(BIN)/python -m benchmarks.first_call
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.report
+
+bench-symbolic: setup  ## which formulas are found, with pykan beside it (extra `peers`): over an hour; then docs/symbolic.md
+	$(LAUNCH) $(BIN)/kanzoo bench symbolic
+	$(BIN)/python -m benchmarks.symbolic_page --collect
 
 render: setup  ## the pages of leaderboard/ and the excerpt in README.md from leaderboard/results/*.csv
 	$(BIN)/kanzoo leaderboard $(addprefix --results ,$(wildcard leaderboard/results/*.csv)) --out leaderboard --excerpt README.md

@@ -249,7 +249,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         model_label=_model_label(
             {key: value for key, value in model.items() if key != "name" and value != usual[key]},
             basis,
-            task,
+            class_constant(plugin, "baseline") or _baseline(task),
             {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in NO_IDENTITY},
         ),
         plugin=f"{origin.distribution} {origin.version}",
@@ -262,11 +262,15 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     )
 
 
-def _model_label(unusual: Section, basis: Section, task: Section, tuned: Section) -> str:
+def _baseline(task: Section) -> str:
+    network = str(task.get("network", "dense"))
+    return _BASELINES.get(network, network)
+
+
+def _model_label(unusual: Section, basis: Section, baseline: str, tuned: Section) -> str:
     """Return the basis or baseline with what differs from the config file and from the basis's defaults."""
     if not basis:
-        network = str(task.get("network", "dense"))
-        return _label(_BASELINES.get(network, network), unusual | tuned)
+        return _label(baseline, unusual | tuned)
     found = cell_schema("basis", basis["name"])
     own = {key: value for key, value in basis.items() if key != "name" and plain(value) != plain(found[key].default)}
     return _label(basis["name"], own | unusual | tuned)

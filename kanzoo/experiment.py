@@ -16,7 +16,7 @@ from torch import Generator
 
 from kanzoo import fitting, hardware
 from kanzoo.basis import BasisFactory
-from kanzoo.cell import Cell
+from kanzoo.cell import Cell, TrainerConfig, trainer_identity
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
 from kanzoo.inspect import basis_figures, refine
@@ -25,7 +25,7 @@ from kanzoo.models import num_parameters
 from kanzoo.place import Place, Progress
 from kanzoo.record import Row
 from kanzoo.registry import find
-from kanzoo.task import Optimization, Task
+from kanzoo.task import Optimization, SolvedTask, Task
 from kanzoo.tracking import Recorder, Tracker, cell_tags
 
 #: Multiplications of a step from which a second thread pays: a two-core machine lost time below it.
@@ -54,12 +54,22 @@ def build(cell: Cell, data_dir: Path | None = None) -> Task:
         raise
     except ValueError as error:  # a constructor's own rule
         raise InvalidInput(f"{cell.task_label}, {cell.model_label}: {error}") from error
+    if isinstance(task, SolvedTask):
+        _check_untouched(cell)
     names = Optimization.__dataclass_fields__
     task.optimization = Optimization(**{key: value for key, value in cell.trainer.items() if key in names})
     task.prepare(layers, data_dir=data_dir, seed=cell.seed)
     if cell.trainer["refine"] and len(task.stages()) > 1:
         raise InvalidInput(f"trainer.refine needs a task of one stage, got {cell.task_label} of {len(task.stages())}")
     return task
+
+
+def _check_untouched(cell: Cell) -> None:
+    """Raise InvalidInput when a cell whose task solves itself sets anything of the trainer: it would count as another experiment."""
+    usual = trainer_identity(asdict(TrainerConfig()))
+    for key, value in trainer_identity(cell.trainer).items():
+        if value != usual.get(key):
+            raise InvalidInput(f"trainer.{key} must not be set for the task {cell.task['name']}, which solves itself, got {value!r}")
 
 
 def _layers(cell: Cell, generator: Generator) -> Layers:
@@ -175,6 +185,8 @@ def load_cell(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> t
 
 def useful_threads(task: Task, networks: int = 1) -> int:
     """Return how many threads the steps of so many networks are worth: one for small work, of which waiting for each other costs more."""
+    if isinstance(task, SolvedTask):
+        return 1
     return _DEFAULT_THREADS if networks * work(task) > _PARALLEL_WORK else 1
 
 
@@ -276,9 +288,9 @@ def measure(task: Task, place: Place, row: Row, recorder: Recorder, effort: Effo
     recorder.log(metrics | {name: getattr(row, name) for name in ("score", "train_time_s", "step_time_ms", "peak_memory_mb")})
     if not math.isfinite(row.score):
         raise FloatingPointError(f"test {task.score} is {row.score}")
-    recorder.artifact(
-        "weights.safetensors", save({name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()})
-    )
+    weights = {name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()}
+    if weights:
+        recorder.artifact("weights.safetensors", save(weights))
     return replace(row, status="FINISHED")
 
 

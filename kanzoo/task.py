@@ -117,12 +117,14 @@ class Task(LightningModule, ABC):
         sources: `module:function` of a torch-free function `(arguments, data_dir) -> digest` that refuses wrong files, columns or
             formulas with `InvalidInput`, before anything heavy is imported, and names the data that an experiment rests on.
         official_split: whether the parts are the publisher's, the same for every seed.
+        baseline: what its baseline is called, where that is no MLP, CNN or GNN.
     """
 
     score: ClassVar[str]
     direction: ClassVar[Literal["min", "max"]]
     version: ClassVar[int] = 1
     sources: ClassVar[str | None] = None
+    baseline: ClassVar[str | None] = None
 
     official_split: bool = False
     data: Data
@@ -291,3 +293,17 @@ class Task(LightningModule, ABC):
         optimizer = self.optimization.make(self.model.parameters())
         schedule = self.optimization.schedule(optimizer)
         return optimizer if schedule is None else ([optimizer], [schedule])
+
+
+class SolvedTask(Task):
+    """A task that finds its network by a search of its own, not by the steps of an optimiser: a formula, for example.
+
+    `build_model` returns the network from which the search starts, whose loss is finite, and `solve` puts what it found in its place. The
+    rest is as for any task: `metrics` and `report` judge it, and it is recorded, skipped when finished, and run by benchmarks. Of
+    the section `trainer` nothing has a meaning, so that everything there must stay as it is. A network without parameters and buffers
+    leaves no weights: `report` keeps what was found.
+    """
+
+    @abstractmethod
+    def solve(self, generator: Generator) -> None:
+        """Search for a network on `self.data` and make it `self.model`; all chance comes from `generator`."""

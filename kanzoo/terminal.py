@@ -19,6 +19,7 @@ from kanzoo import config, registry, signature
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.leaderboard import format_score, overall, rank, summarise
+from kanzoo.leaderboard.number import format_quantity
 from kanzoo.place import Progress as Share
 from kanzoo.record import Row
 
@@ -222,7 +223,7 @@ def result(row: Row) -> None:
         format_score(row.score, row.score_name),
         str(row.num_parameters),
         f"{row.train_time_s:.1f} s",
-        f"{row.step_time_ms:.2f} ms",
+        format_quantity(row.step_time_ms, "ms"),
         f"{row.peak_memory_mb:.0f} MB",
     ]
     table.add_row(Text(row.task), Text(row.model), str(row.seed), *values)

@@ -20,7 +20,7 @@ from kanzoo.ensemble import Ensemble
 from kanzoo.fitting import overridden
 from kanzoo.place import Place
 from kanzoo.record import Row
-from kanzoo.task import Batch, Task
+from kanzoo.task import Batch, SolvedTask, Task
 from kanzoo.tracking import Recorder
 
 #: Multiplications of a network's step up to which `batch_seeds: auto` stacks networks: above, a step alone keeps a processor busy.
@@ -82,6 +82,7 @@ class _Group:
         stages = task.stages()
         inputs = task.inputs(stages[0].tensors)
         rules = {
+            "the task solves itself": isinstance(task, SolvedTask),
             "it has several stages": len(stages) > 1,
             "its bases are refined on the way": self.trainer["refine"] is not None,
             "a batch is a part of the data": not task.is_full_batch(stages[0]),

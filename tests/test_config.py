@@ -23,6 +23,9 @@ CONFIGS = [path.stem for path in config.folder().glob("*.yaml")]
 COMPARED = {"bspline", "chebyshev", "fourier", "gaussian_rbf", "jacobi", "wav_kan", "wavelet"}
 BENCHMARKS = [path.stem for path in config.folder().glob("benchmark/*.yaml")]
 
+#: Benchmarks that take too long for every basis: a search for formulas is 20 minutes for each.
+FEW_BASES = {"symbolic": {"bspline", "chebyshev", "gaussian_rbf"}}
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -332,8 +335,9 @@ def test_every_benchmark_composes_fast_and_holds_the_bases_to_compare(name):
     assert len({cell.config_hash for cell in cells}) == len(cells)
     assert {cell.seed for cell in cells} == set(grid.seeds)
     tasks = {cell.task_key for cell in cells}
-    assert len(cells) >= len(tasks) * len(COMPARED) * len(grid.seeds)
-    assert models_of(cells) >= COMPARED
+    bases = FEW_BASES.get(name, COMPARED)
+    assert len(cells) >= len(tasks) * len(bases) * len(grid.seeds)
+    assert models_of(cells) >= bases
 
 
 def test_the_zoo_holds_every_registered_basis():

@@ -6,7 +6,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from torchmetrics import MeanSquaredError, MetricCollection
 
-from kanzoo.task import Data, Task
+from kanzoo.errors import InvalidInput
+from kanzoo.layers.factory import PlainLayers
+from kanzoo.task import Data, SolvedTask, Task
 from kanzoo.testing import TaskSubject, check_task, task_checks
 
 
@@ -103,6 +105,38 @@ class WrongSign(Parabola):
         return loss.detach() + 0 * prediction.sum(), prediction, target
 
 
+class LeastSquares(Parabola, SolvedTask):
+    def build_model(self, layers):
+        return nn.Linear(2, 1, device="meta").to_empty(device="cpu").requires_grad_(False)
+
+    def prepare(self, layers, **options):
+        super().prepare(layers, **options)
+        for parameter in self.model.parameters():
+            parameter.zero_()
+
+    def solve(self, generator):
+        self.model.bias.copy_(self.data.train.tensors[1].mean(0))
+
+
+class WithoutBaseline(LeastSquares):
+    def build_model(self, layers):
+        if isinstance(layers, PlainLayers):
+            raise InvalidInput("no baseline")
+        return super().build_model(layers)
+
+
+class RefusesBaseline(Parabola):
+    def build_model(self, layers):
+        if isinstance(layers, PlainLayers):
+            raise InvalidInput("no baseline")
+        return super().build_model(layers)
+
+
+class SolvesNothing(LeastSquares):
+    def solve(self, generator):
+        pass
+
+
 FAULTS = [
     (BadDirection, "task_is_declared", "direction must be 'min' or 'max', got 'down'"),
     (NoScore, "task_is_declared", "score must be the name of a metric"),
@@ -118,6 +152,7 @@ FAULTS = [
     (LossPerSample, "loss_and_score_are_finite", "must be one finite number"),
     (ScoreMissing, "loss_and_score_are_finite", r"metrics or report must contain the score 'accuracy', got \['mse'\]"),
     (WrongSign, "steps_lower_the_loss", "ten steps with KANLayers must lower the loss"),
+    (SolvesNothing, "steps_lower_the_loss", "solve with KANLayers must lower the loss"),
 ]
 
 
@@ -128,6 +163,16 @@ def test_sound_task_passes(arguments):
     assert [result.name for result in results] == [check.name for check in task_checks()]
     assert all(result.passed for result in results)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("task", [LeastSquares, WithoutBaseline])
+def test_sound_task_that_solves_itself_passes(task):
+    assert all(result.passed for result in check_task(task))
+
+
+def test_a_task_of_steps_may_not_refuse_the_baseline():
+    with pytest.raises(AssertionError, match="no baseline"):
+        check_task(RefusesBaseline)
 
 
 @pytest.mark.parametrize(("task", "name", "message"), FAULTS, ids=[f"{task.__name__}-{name}" for task, name, _ in FAULTS])

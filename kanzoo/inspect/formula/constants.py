@@ -1,7 +1,6 @@
 """The numbers in an expression: brought into a plain form, fitted to data, and rounded to nice ones where the data allows it."""
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -11,6 +10,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+
+from kanzoo.inspect.formula.deadline import NEVER, Deadline
 
 Array = NDArray[np.float64]
 
@@ -175,7 +176,7 @@ def nice(value: float, tolerance: float) -> list[sp.Expr]:
 
 
 def round_numbers(
-    expression: sp.Expr, symbols: Sequence[sp.Symbol], x: Array, y: Array, *, tolerance: float, deadline: float = math.inf
+    expression: sp.Expr, symbols: Sequence[sp.Symbol], x: Array, y: Array, *, tolerance: float, deadline: Deadline = NEVER
 ) -> tuple[sp.Expr, float]:
     """Drop terms and round numbers one by one, the others fitted again each time, as long as the error stays within a tolerance.
 
@@ -186,7 +187,7 @@ def round_numbers(
         y: `(N,)`.
         tolerance: relative error that is accepted; at least twice the error that the expression has, or what takes 0.01 from r² if
             that is less.
-        deadline: value of `time.monotonic()` at which to stop.
+        deadline: at which to stop.
 
     Returns:
         The expression and its relative error.
@@ -199,7 +200,7 @@ def round_numbers(
     refused: set[tuple[str, str]] = set()
     changed = True
     exactly = limit < 1e-5  # otherwise a number says no more than its size
-    while changed and time.monotonic() < deadline:
+    while changed and not deadline.is_over:
         changed = False
         for number in floats(expression):
             model = Model(expression, symbols)

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from kanzoo.basis import BasisFactory, is_edge_factory
+from kanzoo.inspect.formula.deadline import ClockFunction, Deadline
 from kanzoo.inspect.formula.descent import descend, relative_error
 from kanzoo.inspect.formula.library import EXTENDED, LINE, Candidate, check_library
 from kanzoo.inspect.formula.mult import Affine
@@ -79,6 +80,7 @@ def discover(
     shapes: Iterable[Sequence[Node]] | None = None,
     goal: float = EXACT,
     seconds: float = 60.0,
+    clock: ClockFunction = time.monotonic,
     seeds: int = 3,
     samples: int = 600,
     generator: Generator | None = None,
@@ -94,6 +96,7 @@ def discover(
         shapes: of the networks, in groups that are tried one after the other; `tiers` of the number of inputs when None.
         goal: relative error at which to stop; with noise, a little above its standard deviation over that of y.
         seconds: after which no network is begun; the best formula so far is returned.
+        clock: that counts them; `time.process_time` for results that do not depend on what else the machine does.
         seeds: networks of each shape.
         samples: rows that are used.
         generator: source of the first weights; one with seed 0 when None.
@@ -107,7 +110,7 @@ def discover(
         >>> discover(x, 3 * x[:, :1] / x[:, 1:], ["m", "V"], basis=BSpline).expression
         3*m/V
     """
-    begin = time.monotonic()
+    deadline = Deadline.within(seconds, clock)
     if seeds < 1 or samples < 20:
         raise ValueError(f"seeds must be >= 1 and samples >= 20, got {seeds} and {samples}")
     library = check_library(tuple(library))
@@ -125,41 +128,43 @@ def discover(
     waiting: list[tuple[float, list[nn.Module], Node]] = []
 
     def read(error: float, stack: list[nn.Module], shape: Node) -> bool:
-        left = max(3.0, min(max(_READ_SECONDS, seconds / 5), begin + seconds - time.monotonic()))
+        left = max(3.0, min(max(_READ_SECONDS, seconds / 5), deadline.left))
         try:
-            report = read_formula(_in_units(stack, float(scale)), x[:samples], y[:samples], names, library=library, goal=goal, seconds=left)
+            report = read_formula(
+                _in_units(stack, float(scale)), x[:samples], y[:samples], names, library=library, goal=goal, seconds=left, clock=clock
+            )
         except ValueError:  # an edge on which no candidate is defined
             return False
         reports.append(replace(report, shape=str(shape)))
         return report.outputs[0].error <= goal
 
     for tier in filter(None, groups):
-        if time.monotonic() - begin > seconds:
+        if deadline.is_over:
             break
-        trained = train(tier, scaled, basis, seeds, goal, generator, begin + seconds)
+        trained = train(tier, scaled, basis, seeds, goal, generator, deadline)
         waiting += trained[_READ:]
         for error, stack, shape in trained[:_READ]:
-            if error > max(_PROMISING, 2 * goal) or time.monotonic() - begin > seconds:
+            if error > max(_PROMISING, 2 * goal) or deadline.is_over:
                 waiting.append((error, stack, shape))
             elif read(error, stack, shape):
-                return _best(reports, goal, begin)
+                return _best(reports, goal, seconds - deadline.left)
     for error, stack, shape in sorted(waiting, key=lambda each: each[0]):
-        if reports and time.monotonic() - begin > seconds:
+        if reports and deadline.is_over:
             break
         if read(error, stack, shape):
             break
-    return _best(reports, goal, begin)
+    return _best(reports, goal, seconds - deadline.left)
 
 
 def train(
-    shapes: Sequence[Node], data: Data, basis: BasisFactory, seeds: int, goal: float, generator: Generator, deadline: float
+    shapes: Sequence[Node], data: Data, basis: BasisFactory, seeds: int, goal: float, generator: Generator, deadline: Deadline
 ) -> list[tuple[float, list[nn.Module], Node]]:
     """Return the validation error and the layers of the best network of each shape, best first; those that begin badly are given up."""
     units = _units(data.x.amin(0), data.x.amax(0), basis)
     begun: list[tuple[float, list[nn.Module], Node]] = []
     for shape in shapes:
         for _ in range(seeds if shape.height > 1 else 1):
-            if begun and time.monotonic() > deadline:
+            if begun and deadline.is_over:
                 break
             stack = build(shape, data.x.shape[1], basis, units, generator=generator)
             for steps, ridge in PHASES[:-1]:
@@ -188,10 +193,10 @@ def _in_units(stack: list[nn.Module], scale: float) -> list[nn.Module]:
     return [*stack, SymbolicLayer(1, 1, [Edge(0, 0, LINE, c=scale, free=(False, False, True), complexity=0)])]
 
 
-def _best(reports: Sequence[Report], goal: float, begin: float) -> Report:
+def _best(reports: Sequence[Report], goal: float, seconds: float) -> Report:
     if not reports:
         raise ValueError("library must allow a formula that is defined on all of the data, got none")
     formulas: list[Formula] = [formula for report in reports for formula in (*report.pareto[0], report.outputs[0])]
     chosen = choose(formulas, goal)
     origin = next(report for report in reports if chosen in (*report.pareto[0], report.outputs[0]))
-    return replace(origin, outputs=(chosen,), pareto=(tuple(front(formulas)),), r2_data=(chosen.r2,), seconds=time.monotonic() - begin)
+    return replace(origin, outputs=(chosen,), pareto=(tuple(front(formulas)),), r2_data=(chosen.r2,), seconds=seconds)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kanzoo.inspect.formula.constants import Array, Model, gathered, plain, refit, round_numbers
+from kanzoo.inspect.formula.deadline import ClockFunction, Deadline
 from kanzoo.inspect.formula.descent import forward, relative_error
 from kanzoo.inspect.formula.library import LIBRARY, Candidate, check_library
 from kanzoo.inspect.formula.mult import Affine, Multiply
@@ -88,6 +89,7 @@ def read_formula(
     library: Sequence[Candidate] = LIBRARY,
     goal: float = EXACT,
     seconds: float = 30.0,
+    clock: ClockFunction = time.monotonic,
     validation: float = 0.3,
 ) -> Report:
     r"""Read formulas off a network of `KANLinear` and `Multiply` layers, whatever their basis.
@@ -106,6 +108,7 @@ def read_formula(
         library: what edges may be.
         goal: relative error at which a formula is good enough.
         seconds: after which no further improvement is begun.
+        clock: that counts them.
         validation: share of the samples, drawn evenly, on which errors are measured and choices are made.
 
     Raises:
@@ -119,7 +122,7 @@ def read_formula(
         >>> read_formula([SymbolicLayer(1, 1, [Edge(0, 0, LIBRARY[0], c=1.9)])], x, 2 * x).expression
         2*x1
     """
-    begin = time.monotonic()
+    deadline = Deadline.within(seconds, clock)
     library = check_library(tuple(library))
     stack = as_stack(model) if isinstance(model, nn.Module) else copy.deepcopy(list(model))
     first = stack[0]
@@ -136,23 +139,23 @@ def read_formula(
     best: tuple[float, tuple[Choice, ...]] = (math.inf, ())
     common = tuple(candidate for candidate in library if candidate.is_common)
     for allowed in dict.fromkeys((common or library, library)):
-        if best[0] <= goal or (best[1] and time.monotonic() - begin > seconds):
+        if best[0] <= goal or (best[1] and deadline.is_over):
             break
-        symbolic, choices = snap(stack, seen, allowed, deadline=begin + seconds)
+        symbolic, choices = snap(stack, seen, allowed, deadline=deadline)
         error = polish(symbolic, seen)
-        late = max(begin + seconds, time.monotonic()) + seconds / 10  # a slow start does not take from what makes a formula plain
-        symbolic = simplify(symbolic, seen, allowed, goal=max(goal, 1.3 * error), deadline=late + 2)
+        late = deadline.extended(seconds / 10)  # a slow start does not take from what makes a formula plain
+        symbolic = simplify(symbolic, seen, allowed, goal=max(goal, 1.3 * error), deadline=late.later(2))
         error = polish(symbolic, seen)
         if error > goal:
-            symbolic, error = substitute(symbolic, seen, allowed, goal=goal, deadline=begin + seconds)
+            symbolic, error = substitute(symbolic, seen, allowed, goal=goal, deadline=deadline)
         if error <= goal:
-            symbolic = simplify(symbolic, seen, library, goal=goal, deadline=late + 3)
+            symbolic = simplify(symbolic, seen, library, goal=goal, deadline=late.later(3))
         if error < best[0]:
             best = (error, tuple(choices))
         for column, (formulas, expression) in enumerate(zip(found, expressions(symbolic, symbols), strict=True)):
             if scale[column] != 1 or center[column] != 0:
                 expression = number(float(scale[column])) * expression + number(float(center[column]))
-            formulas += finished(expression, symbols, data, column, goal, late + 5)
+            formulas += finished(expression, symbols, data, column, goal, late.later(5))
     chosen = tuple(choose(formulas, goal) for formulas in found)
     r2 = [_r2(formula, symbols, data, column) for column, formula in enumerate(chosen)]
     against = [_r2(formula, symbols, data, column, network) for column, formula in enumerate(chosen)]
@@ -164,12 +167,12 @@ def read_formula(
         tuple(against),
         tuple(r2),
         error_network,
-        time.monotonic() - begin,
+        seconds - deadline.left,
         symbols=symbols,
     )
 
 
-def finished(expression: sp.Expr, symbols: Sequence[sp.Symbol], data: Data, column: int, goal: float, deadline: float) -> list[Formula]:
+def finished(expression: sp.Expr, symbols: Sequence[sp.Symbol], data: Data, column: int, goal: float, deadline: Deadline) -> list[Formula]:
     """Return the expression in several forms: fitted, rounded, with the terms dropped that cost more than they give."""
     x, y = data.x.numpy(), data.y[:, column].numpy()
     found: list[Formula] = []
@@ -181,7 +184,7 @@ def finished(expression: sp.Expr, symbols: Sequence[sp.Symbol], data: Data, colu
             continue
         if error <= 0.05 or not found:
             if error > goal:
-                deadline = min(deadline, time.monotonic() + 2)
+                deadline = deadline.at_most(2)
             rounded, _ = round_numbers(fitted, symbols, x, y, tolerance=goal / 10, deadline=deadline)
             found += [_formula(form, symbols, data, column) for form in _forms(rounded)]
     return [formula for formula in found if math.isfinite(formula.error)]

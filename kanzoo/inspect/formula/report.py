@@ -37,9 +37,10 @@ class Formula:
 
     @property
     def latex(self) -> str:
-        """The expression in LaTeX."""
+        """The expression in LaTeX, numbers that are not exact to five digits."""
         names = {symbol: latex_name(symbol.name) for symbol in self.expression.free_symbols}
-        return str(sp.latex(sp.N(self.expression, 5), symbol_names=names))
+        rounded = {number: sp.Float(number, 5) for number in self.expression.atoms(sp.Float)}
+        return str(sp.latex(self.expression.xreplace(rounded), symbol_names=names))
 
 
 def latex_name(name: str) -> str:

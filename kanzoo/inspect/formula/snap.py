@@ -2,13 +2,13 @@
 
 import copy
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from kanzoo.inspect.formula.deadline import NEVER, Deadline
 from kanzoo.inspect.formula.descent import descend, relative_error
 from kanzoo.inspect.formula.fit import Fit, fit_curves
 from kanzoo.inspect.formula.library import Candidate
@@ -95,7 +95,7 @@ def snap(
     simplicity: float = 0.15,
     width: int = 3,
     steps: int = 15,
-    deadline: float = float("inf"),
+    deadline: Deadline = NEVER,
 ) -> tuple[list[nn.Module], list[Choice]]:
     """Return the stack with all edges as formulas, and what was chosen.
 
@@ -109,7 +109,7 @@ def snap(
         simplicity: what one unit of complexity is worth, in decimal digits of 1 - r².
         width: how many candidates of an edge are tried.
         steps: of the refit after each trial.
-        deadline: value of `time.monotonic()` after which no more than one candidate is tried.
+        deadline: after which no more than one candidate is tried.
     """
     choices: list[Choice] = []
     error = relative_error(stack, data.x_validation, data.y_validation)
@@ -129,7 +129,7 @@ def snap(
             raise ValueError("library must hold a candidate that is defined on the data of each edge, such as x")
         trials = []
         plainest = sorted((fit for fit in edge.fits if fit.r2 > _NEAR), key=lambda fit: score(fit, _PLAIN, edge.floor))
-        for fit in _different([edge.fits[0], *plainest[:1], *edge.fits], 1 if time.monotonic() > deadline else width):
+        for fit in _different([edge.fits[0], *plainest[:1], *edge.fits], 1 if deadline.is_over else width):
             trial, trial_error = _tried(stack, edge, fit, data, steps)
             trials.append((trial_error, fit, trial))
             if trial_error < 0.5 * error or (trial_error <= 1.2 * error and fit.r2 > 1 - 1e-7):
@@ -148,7 +148,7 @@ def polish(stack: list[nn.Module], data: Data, *, steps: int = 100) -> float:
 
 
 def substitute(
-    stack: list[nn.Module], data: Data, library: Sequence[Candidate], *, goal: float, deadline: float, tries: int = 6
+    stack: list[nn.Module], data: Data, library: Sequence[Candidate], *, goal: float, deadline: Deadline, tries: int = 6
 ) -> tuple[list[nn.Module], float]:
     """Exchange the candidate of one edge at a time for another, as long as that lowers the error by much; return stack and error."""
     error = relative_error(stack, data.x_validation, data.y_validation)
@@ -157,7 +157,7 @@ def substitute(
         improved = False
         for place, fits in _alternatives(stack, data.x, library):
             for fit in fits[:tries]:
-                if time.monotonic() > deadline:
+                if deadline.is_over:
                     return stack, error
                 trial = _exchanged(stack, place, fit)
                 descend(trial, data.x, data.y, 25)
@@ -170,7 +170,7 @@ def substitute(
     return stack, error
 
 
-def simplify(stack: list[nn.Module], data: Data, library: Sequence[Candidate], *, goal: float, deadline: float) -> list[nn.Module]:
+def simplify(stack: list[nn.Module], data: Data, library: Sequence[Candidate], *, goal: float, deadline: Deadline) -> list[nn.Module]:
     """Exchange functions for simpler ones that look the same, as long as the error stays at the goal or below."""
     for place, fits in _alternatives(stack, data.x, library):
         layer = stack[place[0]]
@@ -178,7 +178,7 @@ def simplify(stack: list[nn.Module], data: Data, library: Sequence[Candidate], *
         edge = layer.edges[place[1]]
         now = edge.candidate.complexity + sum(edge.free[:2])
         for fit in sorted(fits, key=lambda fit: (_weight(fit), -fit.r2)):
-            if _weight(fit) >= now or time.monotonic() > deadline:
+            if _weight(fit) >= now or deadline.is_over:
                 break
             if fit.r2 > 1 - 1e-4:
                 trial = _exchanged(stack, place, fit)

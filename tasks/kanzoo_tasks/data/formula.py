@@ -65,11 +65,12 @@ class Formula:
     Attributes:
         text: as it was written.
         variables: names of the inputs, in order.
+        tree: of syntax, every node on the list of what is allowed.
     """
 
     text: str
     variables: tuple[str, ...]
-    _tree: ast.expr = field(repr=False, compare=False)
+    tree: ast.expr = field(repr=False, compare=False)
 
     def __call__(self, x: NDArray[Any]) -> Array:
         """Evaluate.
@@ -82,7 +83,7 @@ class Formula:
         """
         columns = {name: x[..., index] for index, name in enumerate(self.variables)}
         with np.errstate(all="ignore"):
-            return np.array(np.broadcast_to(_evaluate(self._tree, columns), x.shape[:-1]), dtype=np.float64)
+            return np.array(np.broadcast_to(_evaluate(self.tree, columns), x.shape[:-1]), dtype=np.float64)
 
 
 def parse(text: str, variables: Sequence[str] | None = None, *, key: str = "task.formula") -> Formula:
@@ -137,13 +138,13 @@ def check_ranges(ranges: Sequence[Sequence[float]], variables: Sequence[str], *,
     return np.array(ranges if len(ranges) == len(variables) else list(ranges) * len(variables), dtype=np.float64)
 
 
-def check_finite(formula: Formula, ranges: Array, *, key: str = "task.formula") -> None:
-    """Raise InvalidInput when the formula is finite on less than a twentieth of its ranges."""
+def check_finite(formula: Formula, ranges: Array, *, share: float = 0.05, key: str = "task.formula") -> None:
+    """Raise InvalidInput when the formula is finite on less than a share of its ranges."""
     values = formula(_uniform(np.random.default_rng(0), ranges, 1000))
-    share = float(np.mean(np.abs(values) < MAX_VALUE))
-    if share < 0.05:
+    found = float(np.mean(np.abs(values) < MAX_VALUE))
+    if found < share:
         raise InvalidInput(
-            f"{key} must be finite on its ranges, got {_short(formula.text)}, finite on {share:.0%} of them",
+            f"{key} must be finite on its ranges, got {_short(formula.text)}, finite on {found:.0%} of them",
             "Set task.ranges to where it is defined.",
         )
 

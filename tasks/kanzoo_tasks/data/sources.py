@@ -1,9 +1,10 @@
 """What a task's arguments rest on: checked against formulas and files before torch is imported, and named by a digest."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kanzoo.errors import InvalidInput
 from kanzoo_tasks.data import feynman, image, table
@@ -65,6 +66,31 @@ def problem(dataset: str, text: str, ranges: Sequence[Sequence[float]] | None) -
         )
     function = parse(text)
     return function, check_ranges([[-1.0, 1.0]] if ranges is None else ranges, function.variables)
+
+
+def symbolic_sources(arguments: Mapping[str, Any], data_dir: Path | None) -> str:
+    """Return the digest of the equation of a `Symbolic`, or the word `formula`.
+
+    Args:
+        arguments: all arguments of the task.
+        data_dir: not used.
+
+    Raises:
+        InvalidInput: the formula or its ranges are wrong, or it is not finite everywhere on them.
+    """
+    dataset = named_or_written(arguments["formula"])
+    check_finite(*problem(dataset, arguments["formula"], arguments["ranges"]), share=1.0)
+    return "formula" if dataset == "formula" else hashlib.sha256(str(feynman.find(arguments["formula"])).encode()).hexdigest()
+
+
+def named_or_written(text: str) -> Literal["feynman", "formula"]:
+    """Return `feynman` for the number of an equation, right or wrong, and `formula` for anything else.
+
+    Example:
+        >>> named_or_written("I.6.2"), named_or_written("x1*x2")
+        ('feynman', 'formula')
+    """
+    return "feynman" if re.fullmatch(r"[IVX]+(\.\w+)+", text) else "formula"
 
 
 def image_sources(arguments: Mapping[str, Any], data_dir: Path | None) -> str:

@@ -19,3 +19,8 @@ def test_agreement_counts_forms() -> None:
 
 def test_complexity_grows() -> None:
     assert complexity(X) < complexity(X * Y) < complexity(sp.sin(X * Y) + 1)
+
+
+def test_latex_rounds_numbers_at_any_depth_and_keeps_exact_ones() -> None:
+    formula = Formula(sp.sqrt(2) * sp.sin(0.46412713085543391 * X) / (4 * sp.pi), 0.0, 9)
+    assert formula.latex == r"\frac{\sqrt{2} \sin{\left(0.46413 x \right)}}{4 \pi}"
