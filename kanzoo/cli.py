@@ -146,17 +146,18 @@ def _execute(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="bases, tasks, configs, benchmarks or runs.")] = "bases",
+    what: Annotated[str, typer.Argument(help="bases, tasks, configs, presets, benchmarks or runs.")] = "bases",
     *,
     tracking_uri: Uri = None,
 ) -> None:
-    """List bases and tasks with the distribution they come from, configs, benchmarks, or recorded runs."""
+    """List bases and tasks with the distribution they come from, configs, presets, benchmarks, or recorded runs."""
     from kanzoo import terminal
 
     kinds = {
         "bases": lambda: terminal.plugins("basis"),
         "tasks": lambda: terminal.plugins("task"),
         "configs": lambda: terminal.configs("experiment"),
+        "presets": lambda: terminal.configs("preset"),
         "benchmarks": lambda: terminal.configs("benchmark"),
         "runs": lambda: terminal.runs(tracking_uri),
     }

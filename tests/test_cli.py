@@ -11,6 +11,7 @@ import yaml
 from kanzoo import cli, cli_options, config, terminal, terminal_plugin
 from kanzoo.basis import ColumnBasis
 from kanzoo.config import compose
+from kanzoo.config_file import names
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import Plugin, plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
@@ -329,7 +330,8 @@ def test_print_config_of_a_sweep_is_one_document_a_cell(kanzoo, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("what", "names"), [("configs", config.names()), ("benchmarks", config.names("benchmark")), ("tasks", list(plugins("task")))]
+    ("what", "names"),
+    [("configs", names()), ("presets", names("preset")), ("benchmarks", names("benchmark")), ("tasks", list(plugins("task")))],
 )
 def test_listings(kanzoo, what, names):
     code, out, _ = kanzoo("list", what)

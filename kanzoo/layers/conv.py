@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from kanzoo.basis import BasisFactory, is_edge_factory
 from kanzoo.layers import expansion
-from kanzoo.layers.expansion import Expansion, Residual, check_residual, residual_branch, residual_std
+from kanzoo.layers.expansion import Expansion, Residual, check_residual, draw_residual, residual_branch
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.squash import Squash
@@ -38,10 +38,11 @@ class KANConv2d(nn.Module):
         padding: rows and columns of zeros put around the image.
         dilation: spacing of the kernel's points.
         groups: blocks of channels that do not see each other.
-        squash: as in `KANLinear`; `layernorm` is over the channels (of an `EdgeBasis`: over the patch).
+        squash: as in `KANLinear`; `layernorm` and `standardize` are over the channels (of an `EdgeBasis`: over the patch).
         residual: as in `KANLinear`.
         extrapolate: as in `KANLinear`.
         bias: whether to add b.
+        init: as in `KANLinear`; `fan_in` is in_channels/groups times the points of the kernel, `fan_out` out_channels.
         generator: source of the initial coefficients.
 
     Attributes:
@@ -73,6 +74,7 @@ class KANConv2d(nn.Module):
         residual: Residual = "silu",
         extrapolate: Extrapolate = "linear",
         bias: bool = True,
+        init: str | None = None,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
@@ -92,19 +94,22 @@ class KANConv2d(nn.Module):
         self.bias: nn.Parameter | None = None
         if is_edge_factory(basis):
             self.patches = nn.ModuleList(
-                KANLinear(fan_in, out_channels // groups, basis, squash=squash, residual=residual, bias=bias, generator=generator)
+                KANLinear(
+                    fan_in, out_channels // groups, basis, squash=squash, residual=residual, bias=bias, init=init, generator=generator
+                )
                 for _ in range(groups)
             )
             return
         self.expansion = Expansion(in_channels, basis, squash, extrapolate)
         shape = (out_channels, -1, in_channels // groups, *self.kernel_size)
         share = 1.0 if residual == "none" else expansion.COEFFICIENT_SHARE
-        std = self.expansion.coefficient_std(fan_in, share)
+        std = self.expansion.coefficient_std(fan_in, out_channels, share, init)
         start = torch.randn(out_channels, len(std), *shape[2:], generator=generator) * std[:, None, None, None]
         self.weight = nn.Parameter(start.flatten(1, 2))
         if residual != "none":
-            scale = residual_std(residual, self.expansion.basis.domain, fan_in, 1 - share)
-            self.residual_weight = nn.Parameter(torch.randn(out_channels, *shape[2:], generator=generator) * scale)
+            domain = self.expansion.basis.domain
+            start = draw_residual(residual, domain, (out_channels, *shape[2:]), 1 - share, init, generator)
+            self.residual_weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @property

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Generator, nn
@@ -11,6 +12,7 @@ from kanzoo.layers.conv import KANConv2d, Size
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
+from kanzoo.layers.norm import Norm, NormAt, check_norm, normalised
 from kanzoo.layers.squash import Squash
 
 
@@ -19,25 +21,39 @@ class Layers(ABC):
 
     Attributes:
         width: factor on the hidden widths that a task asks for: a baseline of another size on the same task.
+        norm: `layer`, `batch` or `none`: what normalises layers, see `normalised`.
+        norm_at: where: `between` layers, `before` each, the first too, or `after` each, the last too.
         generator: source of all initial weights; torch's global one when None.
     """
 
     width: float = 1.0
+    norm: Norm = "none"
+    norm_at: NormAt = "between"
     generator: Generator | None = None
 
     def scaled(self, width: int) -> int:
         """Return a hidden width, or number of channels, times the factor: 1 at least."""
         return max(1, round(self.width * width))
 
-    @abstractmethod
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return a layer `(*batch, in_features)` to `(*batch, out_features)`; `first` when it sees the raw data."""
+        """Return a layer `(*batch, in_features)` to `(*batch, out_features)`, normalised; `first` when it sees the raw data."""
+        layer = self._linear(in_features, out_features, first)
+        return normalised(layer, self.norm, self.norm_at, (in_features, out_features), image=False, first=first)
 
-    @abstractmethod
     def conv2d(
         self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
     ) -> nn.Module:
-        """Return a layer for images `(batch, in_channels, height, width)`; `first` when it sees the raw data."""
+        """Return a layer for images `(batch, in_channels, height, width)`, normalised; `first` when it sees the raw data."""
+        layer = self._conv2d(in_channels, out_channels, kernel_size, stride, padding, first)
+        return normalised(layer, self.norm, self.norm_at, (in_channels, out_channels), image=True, first=first)
+
+    @abstractmethod
+    def _linear(self, in_features: int, out_features: int, first: bool) -> nn.Module:
+        """Return a dense layer."""
+
+    @abstractmethod
+    def _conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, first: bool) -> nn.Module:
+        """Return a convolution."""
 
 
 class KANLayers(Layers):
@@ -49,8 +65,18 @@ class KANLayers(Layers):
         residual: as in `KANLinear`.
         extrapolate: as in `KANLinear`.
         bias: as in `KANLinear`; without one, a layer of local functions changes its output only where it sees samples.
+        init: as in `KANLinear`.
+        norm: as in `Layers`.
+        norm_at: as in `Layers`.
         width: factor on hidden widths.
         generator: source of the initial coefficients of all layers.
+
+    Example:
+        >>> from kanzoo.models import DenseNet
+        >>> from kanzoo_bases.chebyshev import Chebyshev
+        >>> net = DenseNet(KANLayers(Chebyshev, norm="layer"), [2, 5, 1])
+        >>> [type(part).__name__ for part in (net[0], *net[1])]
+        ['KANLinear', 'LayerNorm', 'KANLinear']
     """
 
     def __init__(
@@ -61,42 +87,28 @@ class KANLayers(Layers):
         residual: Residual = "silu",
         extrapolate: Extrapolate = "linear",
         bias: bool = True,
+        init: str | None = None,
+        norm: Norm = "none",
+        norm_at: NormAt = "between",
         width: float = 1.0,
         generator: Generator | None = None,
     ) -> None:
-        self.basis, self.squash, self.residual, self.extrapolate, self.bias = basis, squash, residual, extrapolate, bias
-        self.width, self.generator = width, generator
+        check_norm(norm, norm_at)
+        self.basis, self.width, self.norm, self.norm_at, self.generator = basis, width, norm, norm_at, generator
+        self._options: dict[str, Any] = {
+            "squash": squash,
+            "residual": residual,
+            "extrapolate": extrapolate,
+            "bias": bias,
+            "init": init,
+            "generator": generator,
+        }
 
-    def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return a `KANLinear`."""
-        return KANLinear(
-            in_features,
-            out_features,
-            self.basis,
-            squash=self.squash,
-            residual=self.residual,
-            extrapolate=self.extrapolate,
-            bias=self.bias,
-            generator=self.generator,
-        )
+    def _linear(self, in_features: int, out_features: int, first: bool) -> nn.Module:
+        return KANLinear(in_features, out_features, self.basis, **self._options)
 
-    def conv2d(
-        self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
-    ) -> nn.Module:
-        """Return a `KANConv2d`."""
-        return KANConv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            self.basis,
-            stride=stride,
-            padding=padding,
-            squash=self.squash,
-            residual=self.residual,
-            extrapolate=self.extrapolate,
-            bias=self.bias,
-            generator=self.generator,
-        )
+    def _conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, first: bool) -> nn.Module:
+        return KANConv2d(in_channels, out_channels, kernel_size, self.basis, stride=stride, padding=padding, **self._options)
 
 
 class PlainLayers(Layers):
@@ -104,21 +116,28 @@ class PlainLayers(Layers):
 
     Args:
         activation: class of the activation; none stands before a first layer.
+        norm: as in `Layers`; it stands before the activation.
+        norm_at: as in `Layers`.
         width: factor on hidden widths.
         generator: source of the initial weights of all layers.
     """
 
-    def __init__(self, *, activation: Callable[[], nn.Module] = nn.SiLU, width: float = 1.0, generator: Generator | None = None) -> None:
-        self.activation, self.width, self.generator = activation, width, generator
+    def __init__(
+        self,
+        *,
+        activation: Callable[[], nn.Module] = nn.SiLU,
+        norm: Norm = "none",
+        norm_at: NormAt = "between",
+        width: float = 1.0,
+        generator: Generator | None = None,
+    ) -> None:
+        check_norm(norm, norm_at)
+        self.activation, self.norm, self.norm_at, self.width, self.generator = activation, norm, norm_at, width, generator
 
-    def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return an activation and an `nn.Linear`."""
+    def _linear(self, in_features: int, out_features: int, first: bool) -> nn.Module:
         return self._after_activation(nn.Linear(in_features, out_features, device="meta"), in_features, first)
 
-    def conv2d(
-        self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
-    ) -> nn.Module:
-        """Return an activation and an `nn.Conv2d`."""
+    def _conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, first: bool) -> nn.Module:
         layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, device="meta")
         return self._after_activation(layer, layer.weight[0].numel(), first)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
-from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate, Norm
+from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate
+from kanzoo.layers.norm import BatchNorm
 from kanzoo_bases.chebyshev import Chebyshev
 from kanzoo_bases.wav_kan import WavKAN
 
@@ -149,12 +150,12 @@ def test_heads_divide_the_width() -> None:
 
 
 def test_norm_of_one_row_is_that_of_evaluation() -> None:
-    norm = Norm(3)
+    norm = BatchNorm(3)
     norm(torch.randn(50, 3) * 2 + 1)
     x = torch.randn(1, 3)
     torch.testing.assert_close(norm(x), norm.eval()(x))
     rows = torch.randn(8, 3)
-    torch.testing.assert_close(Norm(3)(rows), nn.BatchNorm1d(3)(rows))
+    torch.testing.assert_close(BatchNorm(3)(rows), nn.BatchNorm1d(3)(rows))
 
 
 @pytest.mark.slow
