@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -148,14 +149,17 @@ def _execute(
 def list_(
     what: Annotated[str, typer.Argument(help="bases, tasks, configs, presets, benchmarks or runs.")] = "bases",
     *,
+    facts: Annotated[bool, typer.Option("--facts", help="Measure the bases: parameters and operations an edge.")] = False,
     tracking_uri: Uri = None,
 ) -> None:
-    """List bases and tasks with the distribution they come from, configs, presets, benchmarks, or recorded runs."""
-    from kanzoo import terminal
+    """List bases by family and tasks, with the distribution they come from, configs, presets, benchmarks, or recorded runs."""
+    from kanzoo import terminal, terminal_plugin
 
-    kinds = {
-        "bases": lambda: terminal.plugins("basis"),
-        "tasks": lambda: terminal.plugins("task"),
+    if facts and what != "bases":
+        raise InvalidInput(f"--facts needs the listing of bases, got {what!r}")
+    kinds: dict[str, Callable[[], None]] = {
+        "bases": terminal_plugin.facts if facts else terminal_plugin.bases,
+        "tasks": terminal.tasks,
         "configs": lambda: terminal.configs("experiment"),
         "presets": lambda: terminal.configs("preset"),
         "benchmarks": lambda: terminal.configs("benchmark"),
@@ -170,6 +174,7 @@ def list_(
 
 app.command()(cli_plugin.show)
 app.command()(cli_plugin.check)
+app.command()(cli_plugin.catalogue)
 app.add_typer(cli_plugin.new, name="new")
 app.add_typer(cli_inspect.inspect, name="inspect")
 

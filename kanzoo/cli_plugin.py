@@ -1,4 +1,4 @@
-"""Commands for authors of bases and tasks: show, check, new. Imports stay inside the commands."""
+"""Commands for authors of bases and tasks: show, check, catalogue, new. Imports stay inside the commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +25,7 @@ def show(
     ] = None,
     tracking_uri: Uri = None,
 ) -> None:
-    """Show a basis (formula, arguments, order, picture), a task, a config, a preset, a benchmark or a run: kanzoo show bspline basis.degree=2."""
+    """Show a basis (formula, arguments, order, picture), a task, a config, a preset, a benchmark or a run: kanzoo show bspline."""
     from kanzoo import registry, terminal
 
     found = [registry.find(kind, name) for kind in registry.GROUPS if name in registry.plugins(kind)]
@@ -74,6 +74,16 @@ def check(
     good = [terminal_plugin.check(plugin, arguments, data) for plugin, arguments in given]
     if not all(good):
         raise typer.Exit(1)
+
+
+def catalogue(*, out: Annotated[Path, typer.Option(help="Folder for README.md and the pictures.")] = Path("runs/catalogue")) -> None:
+    """Write a page of all bases by family: formula, picture, parameters and operations an edge, reference."""
+    from kanzoo import catalogue, terminal
+
+    try:
+        terminal.say(f"Written into {catalogue.write(out)}")
+    except OSError as error:
+        raise InvalidInput(f"--out must be a folder that can be written, got {str(out)!r}: {error.strerror or error}") from error
 
 
 def _given(plugins: "list[Plugin]", overrides: list[str] | None) -> "list[tuple[Plugin, dict[str, Any]]]":

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ EDGES = 6
 #: Functions that are told apart by number in the colour bar.
 MAX_TICKS = 20
 
-_POINTS, _MARGIN = 1601, 0.12  # the margin shows how functions go on beyond the domain
+_POINTS, _FEW_POINTS, _MARGIN = 1601, 301, 0.12  # the margin shows how functions go on beyond the domain
 _INK, _SHADE, _GRID = "#222222", "#eef3fb", "#d9dde3"
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -67,12 +68,29 @@ def plot_basis(basis: Basis | EdgeBasis, path: Path, *, title: str, facts: str =
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
+def draw_functions(basis: Basis | EdgeBasis, path: Path) -> None:
+    """Draw the functions alone, small, for a gallery; see `plot_basis`."""
+    with matplotlib.rc_context(_STYLE | {"font.size": 8}):
+        figure = Figure(figsize=(3.2, 1.9), layout="constrained", facecolor="white")
+        axes = figure.subplots()
+        x, family = _family(basis, _FEW_POINTS)
+        curves = family(x[:, None])[:, 0].detach()
+        _draw(axes, x, curves, _colours(curves.shape[1]), basis.domain)
+        axes.set_xlim(float(x[0]), float(x[-1]))
+        figure.savefig(path, dpi=100, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
 def _evaluate(basis: Basis | EdgeBasis) -> tuple[Tensor, Tensor, Tensor]:
     """Return points `(N,)`, and the functions and their derivatives there `(N, K)`."""
+    x, family = _family(basis, _POINTS)
+    return x, family(x[:, None])[:, 0].detach(), derivatives(family, x[:, None])[:, 0].detach()
+
+
+def _family(basis: Basis | EdgeBasis, count: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return points `(N,)` and what maps `(N, 1)` to the functions `(N, 1, K)`; of an `EdgeBasis`, the edges get other parameters."""
     basis = basis.double()
     low, high = basis.domain
     margin = _MARGIN * (high - low)
-    x = torch.linspace(low - margin, high + margin, _POINTS, dtype=torch.float64)
     if isinstance(basis, EdgeBasis):
         _vary(basis)
 
@@ -80,7 +98,7 @@ def _evaluate(basis: Basis | EdgeBasis) -> tuple[Tensor, Tensor, Tensor]:
         value: Tensor = basis(x)
         return value.transpose(-1, -2) if isinstance(basis, EdgeBasis) else value
 
-    return x, family(x[:, None])[:, 0].detach(), derivatives(family, x[:, None])[:, 0].detach()
+    return torch.linspace(low - margin, high + margin, count, dtype=torch.float64), family
 
 
 def _vary(basis: EdgeBasis) -> None:

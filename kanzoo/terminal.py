@@ -30,21 +30,25 @@ def say(text: str) -> None:
     console.print(Text(text), soft_wrap=True)
 
 
-def plugins(kind: registry.Kind) -> None:
-    """Print the registered bases or tasks; none is imported."""
-    table = new_table("name", "distribution", "class", "arguments", title="Bases" if kind == "basis" else "Tasks")
-    for name, owners in registry.plugins(kind).items():
+def tasks() -> None:
+    """Print the registered tasks; none is imported."""
+    table = new_table("name", "distribution", "class", "arguments", title="Tasks")
+    for name, owners in registry.plugins("task").items():
         for plugin in owners:
             try:
                 if len(owners) > 1:
                     raise InvalidInput("registered more than once")
-                found = signature.arguments_in_source(plugin)
-                shown = "told when imported" if found is None else ", ".join(f"{key}={short(one.default)}" for key, one in found.items())
-                style = ""
+                shown, style = defaults(plugin), ""
             except InvalidInput as error:
                 shown, style = error.message, "red"
             table.add_row(Text(name), Text(f"{plugin.distribution} {plugin.version}"), Text(plugin.target), Text(shown, style))
     console.print(table)
+
+
+def defaults(plugin: registry.Plugin) -> str:
+    """Return the arguments of a plug-in with their defaults, in a few words; it is not imported."""
+    found = signature.arguments_in_source(plugin)
+    return "told when imported" if found is None else ", ".join(f"{key}={short(one.default)}" for key, one in found.items())
 
 
 def configs(kind: config_file.Kind) -> None:

@@ -10,11 +10,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kanzoo import config
+from kanzoo import config, registry
+from kanzoo.catalogue import by_family, words
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.plain_yaml import parse
 from kanzoo.registry import Plugin
-from kanzoo.terminal import console, new_table, say, short
+from kanzoo.signature import class_constant
+from kanzoo.terminal import console, defaults, new_table, say, short
 
 if TYPE_CHECKING:
     from kanzoo.testing import CheckResult
@@ -41,6 +43,46 @@ def given(plugin: Plugin, overrides: Sequence[str]) -> dict[str, Any]:
             raise InvalidInput(f"{key} {wrong}")
         found[name] = value
     return found
+
+
+def bases() -> None:
+    """Print the registered bases by family; none is imported."""
+    table = new_table("name", "distribution", "function", "support", "arguments", title="Bases")
+    for family, names in by_family().items():
+        table.add_section()
+        table.add_row(Text(family, "bold"))
+        for name in names:
+            owners = registry.plugins("basis")[name]
+            plugin = owners[0]
+            try:
+                if len(owners) > 1:
+                    raise InvalidInput("registered more than once")
+                shown, style = defaults(plugin), ""
+            except InvalidInput as error:
+                shown, style = error.message, "red"
+            formula, support = (str(class_constant(plugin, key) or "") for key in ("formula", "support"))
+            distribution = f"{plugin.distribution} {plugin.version}"
+            table.add_row(Text(f"  {name}"), Text(distribution), Text(formula), Text(support), Text(shown, style))
+    console.print(table)
+
+
+def facts() -> None:
+    """Print the registered bases by family with what is measured of them; one that cannot be imported is shown in red."""
+    from kanzoo.facts import measure
+
+    table = new_table("name", "K", "support", "order", "parameters an edge", "operations an edge", "reference", title="Bases")
+    for family, names in by_family().items():
+        table.add_section()
+        table.add_row(Text(family, "bold"))
+        for name in names:
+            try:
+                cls = registry.find("basis", name).load()
+                row = [*words(measure(cls)), cls.reference]
+            except Exception as error:  # a stranger's code may raise anything
+                row = ["", "", "", "", "", Text(f"{type(error).__name__}: {error}", "red")]
+            table.add_row(Text(f"  {name}"), *row)
+    console.print(table)
+    say("Of a dense layer of 64 inputs and outputs without residual branch; a plain linear layer has 1 parameter and 2 operations an edge.")
 
 
 def picture(plugin: Plugin, out: Path | None) -> Path:

@@ -331,13 +331,40 @@ def test_print_config_of_a_sweep_is_one_document_a_cell(kanzoo, tmp_path):
 
 @pytest.mark.parametrize(
     ("what", "names"),
-    [("configs", names()), ("presets", names("preset")), ("benchmarks", names("benchmark")), ("tasks", list(plugins("task")))],
+    [
+        ("configs", names()),
+        ("presets", names("preset")),
+        ("benchmarks", names("benchmark")),
+        ("tasks", list(plugins("task"))),
+        ("bases", [*plugins("basis"), "polynomial", "spline"]),
+    ],
 )
 def test_listings(kanzoo, what, names):
     code, out, _ = kanzoo("list", what)
     assert code == 0
     listed = {line.split()[0] for line in out.splitlines() if line.strip()}
     assert set(names) <= listed
+
+
+def test_listing_of_facts(kanzoo):
+    code, out, _ = kanzoo("list", "bases", "--facts")
+    assert code == 0
+    (line,) = (line for line in out.splitlines() if line.split()[:1] == ["chebyshev"])
+    assert line.split()[1:] == ["8", "global", "8", "17", "arXiv:2405.07200"]
+    code, _, error = kanzoo("list", "tasks", "--facts")
+    assert code == 2
+    assert "--facts needs the listing of bases, got 'tasks'" in error
+
+
+def test_catalogue(kanzoo, tmp_path):
+    code, out, _ = kanzoo("catalogue", "--out", "made")
+    assert code == 0
+    assert "made/README.md" in out
+    assert (tmp_path / "made" / "pictures" / "bspline.svg").is_file()
+    (tmp_path / "file").write_text("")
+    code, _, error = kanzoo("catalogue", "--out", "file")
+    assert code == 2
+    assert "--out must be a folder that can be written" in error
 
 
 def test_show_a_config(kanzoo, tmp_path):

@@ -24,13 +24,12 @@ def test_a_formula_is_that_of_python(formula, value):
     assert initial_std(formula, 30, 20, 8) == pytest.approx(value, rel=1e-15)
 
 
-@pytest.mark.parametrize(
-    "formula",
-    ["", "fast", "K +", "K.real", "__import__('os')", "sqrt(1, 2)", "sqrt(x=2)", "True", "1 if K else 2", "K // 2", "'a'", "1/0", "9**9**9"]
-    + ["sqrt(-1)", "-0.1", "0", "K - 8", "1 + " * 60 + "1", "1e400", "\x00"],
-)
+WRONG = "|fast|K +|K.real|__import__('os')|sqrt(1, 2)|sqrt(x=2)|True|1 if K else 2|K // 2|'a'|1/0|9**9**9|sqrt(-1)|-0.1|0|K - 8|1e400|\x00"
+
+
+@pytest.mark.parametrize("formula", [*WRONG.split("|"), "1 + " * 60 + "1"])
 def test_what_is_no_positive_number_is_refused(formula):
-    with pytest.raises(InvalidInput, match="^init must be a formula of fan_in, fan_out, K and numbers .* > 0, got"):
+    with pytest.raises(InvalidInput, match=r"^init must be a formula of fan_in, fan_out, K and numbers .* > 0, got"):
         initial_std(formula, 30, 20, 8)
     with pytest.raises(InvalidInput, match=r"^model\.init must be a formula"):
         check_formula(formula)

@@ -22,7 +22,8 @@ class BSpline(LocalBasis, AdaptiveBasis):
     $B_{i,0} = 1$ on $[t_i, t_{i+1})$, $B_{i,p}(x) = \frac{x - t_i}{t_{i+p} - t_i} B_{i,p-1}(x)
     + \frac{t_{i+p+1} - x}{t_{i+p+1} - t_{i+1}} B_{i+1,p-1}(x)$. Only the p + 1 functions that are not zero at x are computed, by the
     triangular recurrence of Piegl & Tiller (The NURBS Book, algorithm A2.2). They sum to one. The right end belongs to the last cell;
-    outside the grid the end pieces continue as polynomials (`everywhere` has the splines themselves, which end with their knots). `knots` is a buffer of shape `(in_features, grid_size + 2 * degree + 1)`.
+    outside the grid the end pieces continue as polynomials, while in `everywhere` each spline ends with its own knots. `knots` is a buffer
+    of shape `(in_features, grid_size + 2 * degree + 1)`.
 
     Args:
         in_features: number of inputs.
@@ -107,7 +108,7 @@ class BSpline(LocalBasis, AdaptiveBasis):
         p, knots = self.degree, self.knots.to(x.dtype)
         nearest = torch.minimum(torch.maximum(x, knots[:, 0]), knots[:, -1])
         cell = (nearest.detach().unsqueeze(-2) >= knots[:, 1:-1].T).sum(-2)
-        # p knots more on each side, wherever they lie: so that p + 1 functions are not zero in every cell. Those that end there are left out.
+        # p knots more on each side, wherever they lie, so that every cell has p + 1 functions. Those that they bound are left out.
         beyond = torch.arange(1, p + 1, dtype=x.dtype, device=x.device)
         knots = torch.cat([knots[:, :1] - beyond.flip(0), knots, knots[:, -1:] + beyond], 1)
         first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)

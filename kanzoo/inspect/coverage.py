@@ -14,7 +14,8 @@ def coverage(model: nn.Module, *inputs: Any) -> dict[str, float]:
     r"""Return the share of each KAN layer's inputs that lie in the domain before they are squashed, by the layer's name.
 
     Where the squash is `layernorm` the normalised inputs count, halved as the squash does: $|\mathrm{LayerNorm}(x)/2| \le 1$ is inside;
-    where it is `standardize` they count as they are. With it or without a squash a grid that was moved beyond the domain counts as a part of it. What is not finite is outside.
+    where it is `standardize` they count as they are. With it, or without a squash, a grid that was moved beyond the domain counts as a part
+    of it. What is not finite is outside.
 
     Args:
         model: any network that holds KAN layers, or one layer.

@@ -3,10 +3,21 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kanzoo.leaderboard.number import format_count, format_quantity, score_parts, seed_count
+from kanzoo.leaderboard.number import format_count, format_quantity, format_share, score_parts, seed_count
 from kanzoo.leaderboard.ranking import Ranked, overall, rank
 from kanzoo.leaderboard.summary import latest, summarise
-from kanzoo.leaderboard.wording import better, encodable, main_hardware, model_names, origin_of, shorten, task_titles
+from kanzoo.leaderboard.versus import best_baseline, field, versus_baseline
+from kanzoo.leaderboard.wording import (
+    better,
+    encodable,
+    field_words,
+    main_hardware,
+    model_names,
+    origin_of,
+    shorten,
+    task_titles,
+    versus_words,
+)
 from kanzoo.record import Row
 
 
@@ -32,9 +43,8 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
     origin = origin_of(rows)
     parts.append(
         f"Made by `kanzoo leaderboard` from {origin['runs']}: kanzoo {_md(origin['kanzoo'])}, torch {_md(origin['torch'])}. "
-        "± is half the 95 % Student-t interval over seeds. Hardware: "
-        + ("; ".join(_md(name) for name in origin["hardware"]) or "unknown")
-        + "."
+        "± is half the 95 % Student-t interval over seeds; p is of the paired t-test over common seeds, by Holm for all models of a task. "
+        "Hardware: " + ("; ".join(_md(name) for name in origin["hardware"]) or "unknown") + "."
     )
     return encodable("\n\n".join(parts) + "\n")
 
@@ -71,9 +81,11 @@ def render_winners(rows: Iterable[Row]) -> str:
 def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
     main = main_hardware(group)
     score_name, direction = group[0].summary.score_name, group[0].summary.direction
+    baseline, versus = best_baseline(group), versus_baseline(group)
+    against = f" against {_md(baseline.model)} |" if baseline else ""
     lines = [
-        f"| # | model | {_md(score_name)} ({better(direction)}) | seeds | parameters | training | step | memory |",
-        "|--:|:--|--:|--:|--:|--:|--:|--:|",
+        f"| # | model | {_md(score_name)} ({better(direction)}) |{against} seeds | parameters | training | step | memory |",
+        f"|--:|:--|--:|{'--:|' if baseline else ''}--:|--:|--:|--:|--:|",
     ]
     shown = group[:limit]
     for name, one in zip(model_names(group), shown, strict=False):
@@ -84,6 +96,7 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
             str(one.rank) if summary.n else "–",
             _md(name),
             f"{mean} {half}".strip() + unit if summary.n else f"FAILED: {_md(shorten('; '.join(summary.reasons)))}",
+            *([versus_words(versus.get(summary.model_key), score_name)] if baseline else []),
             seed_count(summary),
             format_count(summary.num_parameters),
             format_quantity(summary.train_time_s, "s") + mark,
@@ -92,6 +105,8 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     notes = []
+    if any(one.verdict in ("better", "worse") for one in versus.values()):
+        notes.append("▲ better, ▼ worse than the baseline by more than chance.")
     if len(shown) < len(group):
         notes.append(f"… and {len(group) - len(shown)} more.")
     if any(one.summary.n and one.summary.hardware != main for one in shown):
@@ -100,15 +115,21 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
 
 
 def _markdown_overall(ranking: Mapping[str, Sequence[Ranked]], limit: int | None) -> str:
-    lines = ["| # | model | mean rank | tasks | first places | failed |", "|--:|:--|--:|--:|--:|--:|"]
+    lines = ["| # | model | mean rank | tasks | first places | win rate | normalised | failed |", "|--:|:--|--:|--:|--:|--:|--:|--:|"]
     standings = overall(ranking)
     for standing in standings[:limit]:
         tasks = f"{standing.tasks} of {len(ranking)}"
         lines.append(
-            f"| {standing.rank} | {_md(standing.model)} | {standing.mean_rank:.2f} | {tasks} | {standing.wins} | {standing.failed} |"
+            f"| {standing.rank} | {_md(standing.model)} | {standing.mean_rank:.2f} | {tasks} | {standing.wins} "
+            f"| {format_share(standing.win_rate)} | {standing.normalised:.2f} | {standing.failed} |"
         )
     rest = len(standings) - len(standings[:limit])
-    return "\n".join(lines) + (f"\n\n… and {rest} more." if rest else "")
+    notes = [f"… and {rest} more."] if rest else []
+    notes.append("Win rate: share of the other models beaten. Normalised: 0 the worst score of a task, 1 the best.")
+    found = field(ranking)
+    if found:
+        notes.append(field_words(found))
+    return "\n".join(lines) + "\n\n" + " ".join(notes)
 
 
 def _md(text: str) -> str:

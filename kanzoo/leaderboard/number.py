@@ -43,6 +43,30 @@ def is_percent(score_name: str) -> bool:
     return score_name.endswith("accuracy")
 
 
+def format_p(p: float) -> str:
+    """Return a p-value for people: `p 0.02`, `p < 0.001`, – when unknown.
+
+    Example:
+        >>> format_p(0.0234), format_p(1e-9)
+        ('p 0.023', 'p < 0.001')
+    """
+    if math.isnan(p):
+        return "–"
+    return "p < 0.001" if p < 0.001 else f"p {p:.2g}"
+
+
+def format_difference(difference: float, score_name: str) -> str:
+    """Return a difference of scores with its sign: `+0.41 %` of accuracies, three significant digits of others."""
+    if is_percent(score_name) and math.isfinite(difference):
+        return f"{100 * difference:+.2f} %"
+    return f"{'+' if difference > 0 else ''}{format_number(difference)}"
+
+
+def format_share(share: float) -> str:
+    """Return a share in whole percent; – when unknown."""
+    return f"{100 * share:.0f} %" if math.isfinite(share) else "–"
+
+
 def score_parts(summary: Summary) -> tuple[str, str, str]:
     """Return mean, ± half interval (empty when unknown) and unit, as text."""
     percent = is_percent(summary.score_name)

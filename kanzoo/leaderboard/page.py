@@ -8,11 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from kanzoo.leaderboard.number import format_count, format_number, format_quantity, is_percent, plural, score_parts, seed_count
+from kanzoo.leaderboard.number import (
+    format_count,
+    format_number,
+    format_quantity,
+    format_score,
+    format_share,
+    is_percent,
+    plural,
+    score_parts,
+    seed_count,
+)
+from kanzoo.leaderboard.rank_diagram import rank_diagram
 from kanzoo.leaderboard.ranking import Ranked, overall, pareto, rank
 from kanzoo.leaderboard.summary import latest, summarise
-from kanzoo.leaderboard.wording import better, encodable, main_hardware, model_names, origin_of, shorten, task_titles
+from kanzoo.leaderboard.versus import Versus, best_baseline, field, versus_baseline
+from kanzoo.leaderboard.wording import (
+    better,
+    encodable,
+    field_words,
+    main_hardware,
+    model_names,
+    origin_of,
+    shorten,
+    task_titles,
+    versus_words,
+)
 from kanzoo.record import Row
 
 
@@ -27,7 +50,7 @@ def render_html(rows: Iterable[Row]) -> str:
     """
     rows = latest(rows)
     ranking = rank(summarise(rows))
-    titles = task_titles(ranking)
+    titles, found = task_titles(ranking), field(ranking)
     # Not PackageLoader: it wants a folder of its own for one template.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -36,11 +59,14 @@ def render_html(rows: Iterable[Row]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["csp_hash"] = _csp_hash
+    environment.filters |= {"csp_hash": _csp_hash, "share": format_share, "known": _known}
     page = environment.get_template("leaderboard.html.j2").render(
         tasks=[_view(titles[key], group) for key, group in ranking.items()],
         data=[_chart(titles[key], group) for key, group in ranking.items()],
         standings=overall(ranking),
+        field=found,
+        field_words=field_words(found) if found else "",
+        diagram=Markup(rank_diagram(found)) if found else "",  # its text is escaped there
         origin=origin_of(rows),
     )
     return encodable(page) + "\n"
@@ -53,15 +79,24 @@ def _csp_hash(script: str) -> str:
 def _view(title: str, group: Sequence[Ranked]) -> dict[str, Any]:
     main = main_hardware(group)
     score_name, direction = group[0].summary.score_name, group[0].summary.direction
-    rows = [_view_row(name, one, main) for name, one in zip(model_names(group), group, strict=True)]
-    return {"title": title, "score_name": score_name, "better": better(direction), "rows": rows}
+    baseline, versus = best_baseline(group), versus_baseline(group)
+    rows = [_view_row(name, one, main, versus.get(one.summary.model_key)) for name, one in zip(model_names(group), group, strict=True)]
+    return {
+        "title": title,
+        "score_name": score_name,
+        "better": better(direction),
+        "baseline": baseline.model if baseline else "",
+        "marked": any(one.verdict in ("better", "worse") for one in versus.values()),
+        "rows": rows,
+    }
 
 
-def _view_row(name: str, one: Ranked, main: str) -> dict[str, Any]:
+def _view_row(name: str, one: Ranked, main: str, versus: Versus | None) -> dict[str, Any]:
     summary = one.summary
     mean, half, unit = score_parts(summary)
     facts = [("Command", summary.command), ("Reason", "; ".join(summary.reasons))]
-    facts.append(("Seeds", ", ".join(map(str, summary.seeds)) or "none finished"))
+    scores = zip(summary.seeds, summary.scores, strict=True)
+    facts.append(("Seeds", ", ".join(f"{seed}: {format_score(score, summary.score_name)}" for seed, score in scores) or "none finished"))
     if summary.failed:
         facts.append(("Failed seeds", ", ".join(map(str, summary.failed_seeds))))
     if summary.n > 1:
@@ -89,11 +124,14 @@ def _view_row(name: str, one: Ranked, main: str) -> dict[str, Any]:
         "unit": unit,
         "score": repr(summary.mean),
         "interval": repr(summary.half) if half else "",
+        "versus": versus_words(versus, summary.score_name),
+        "difference": repr(versus.comparison.difference) if versus and versus.comparison.n else "",
+        "verdict": versus.verdict if versus else "",
         "n": summary.n,
         "seeds": seed_count(summary),
         "reason": shorten("; ".join(summary.reasons)),
         "foreign": summary.n > 0 and summary.hardware != main,
-        "numbers": [(text, repr(value) if math.isfinite(value) else "") for text, value in numbers],
+        "numbers": [(text, _known(value)) for text, value in numbers],
         "facts": [(term, text) for term, text in facts if text],
     }
 
@@ -120,6 +158,7 @@ def _chart(title: str, group: Sequence[Ranked]) -> dict[str, Any]:
                 "y": summary.mean,
                 "low": summary.low if math.isfinite(summary.low) else None,
                 "high": summary.high if math.isfinite(summary.high) else None,
+                "seeds": list(summary.scores),
                 "x": {name: None if math.isnan(cost[index]) else cost[index] for name, cost in costs.items()},
                 "front": [name for name, front in fronts.items() if index in front],
                 "lines": [
@@ -138,6 +177,11 @@ def _chart(title: str, group: Sequence[Ranked]) -> dict[str, Any]:
         "log": spans,
         "points": points,
     }
+
+
+def _known(value: float) -> str:
+    """Return a number for the page to sort by; empty when unknown."""
+    return repr(value) if math.isfinite(value) else ""
 
 
 def _positive(value: float) -> float:

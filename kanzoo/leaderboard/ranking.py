@@ -32,6 +32,8 @@ class Standing:
         mean_rank: mean of the ranks in the tasks. A task where every seed failed counts with the rank after the last.
         tasks: how many tasks that is.
         wins: tasks where it is first.
+        win_rate: share of the other models that it beats, over all tasks; an equal one counts half.
+        normalised: mean over the tasks of its score between the worst model, 0, and the best, 1; 0 where every seed failed.
         failed: tasks where every seed failed.
     """
 
@@ -41,6 +43,8 @@ class Standing:
     mean_rank: float
     tasks: int
     wins: int
+    win_rate: float
+    normalised: float
     failed: int
 
 
@@ -55,8 +59,8 @@ def rank(summaries: Iterable[Summary]) -> dict[str, list[Ranked]]:
         groups[summary.task_key].append(summary)
     ranking = {}
     for key, group in groups.items():
-        costs = [_cost(summary) for summary in group]
-        places = [1 + sum(other < cost for other in costs) for cost in costs]
+        costs = [cost(summary) for summary in group]
+        places = [1 + sum(other < own for other in costs) for own in costs]
         ranking[key] = sorted((Ranked(place, summary) for place, summary in zip(places, group, strict=True)), key=lambda one: one.rank)
     return ranking
 
@@ -68,12 +72,15 @@ def overall(ranking: Mapping[str, Sequence[Ranked]]) -> list[Standing]:
     configurations with one label, the best one counts.
     """
     places: dict[str, list[Ranked]] = defaultdict(list)
+    beaten: dict[str, list[float]] = defaultdict(list)
+    normalised: dict[str, list[float]] = defaultdict(list)
     for group in ranking.values():
-        best: dict[str, Ranked] = {}
-        for one in group:  # best first
-            best.setdefault(_across_tasks(one.summary), one)
+        best = best_by_label(group)
+        costs = {label: cost(one.summary) for label, one in best.items()}
         for label, one in best.items():
             places[label].append(one)
+            beaten[label] += [(costs[label] < other) + (costs[label] == other) / 2 for name, other in costs.items() if name != label]
+            normalised[label].append(_normalised(costs[label], costs.values()))
     means = {model: statistics.mean(one.rank for one in ones) for model, ones in places.items()}
     order = {model: (-len(ones), means[model]) for model, ones in places.items()}
     return [
@@ -84,10 +91,28 @@ def overall(ranking: Mapping[str, Sequence[Ranked]]) -> list[Standing]:
             mean_rank=means[model],
             tasks=len(places[model]),
             wins=sum(one.rank == 1 and one.summary.n > 0 for one in places[model]),
+            win_rate=statistics.mean(beaten[model]) if beaten[model] else math.nan,
+            normalised=statistics.mean(normalised[model]),
             failed=sum(one.summary.n == 0 for one in places[model]),
         )
         for model in sorted(places, key=lambda model: (order[model], model))
     ]
+
+
+def best_by_label(group: Iterable[Ranked]) -> dict[str, Ranked]:
+    """Return the best configuration of each model of a task, by the name under which it is followed over tasks."""
+    best: dict[str, Ranked] = {}
+    for one in group:  # best first
+        best.setdefault(_across_tasks(one.summary), one)
+    return best
+
+
+def _normalised(own: float, costs: Iterable[float]) -> float:
+    known = [value for value in costs if math.isfinite(value)]
+    if not math.isfinite(own):
+        return 0.0
+    span = max(known) - min(known)
+    return (max(known) - own) / span if span else 1.0
 
 
 def _across_tasks(summary: Summary) -> str:
@@ -110,15 +135,16 @@ def pareto(points: Sequence[tuple[float, float]], direction: Direction = "min") 
         [0, 1]
     """
     sign = 1 if direction == "min" else -1
-    known = [(cost, sign * score, index) for index, (cost, score) in enumerate(points) if not (math.isnan(cost) or math.isnan(score))]
+    known = [(price, sign * score, index) for index, (price, score) in enumerate(points) if not (math.isnan(price) or math.isnan(score))]
     front: list[tuple[float, float, int]] = []
-    for cost, loss, index in sorted(known):
-        if not front or loss < front[-1][1] or (cost, loss) == front[-1][:2]:
-            front.append((cost, loss, index))
+    for price, loss, index in sorted(known):
+        if not front or loss < front[-1][1] or (price, loss) == front[-1][:2]:
+            front.append((price, loss, index))
     return [index for _, _, index in front]
 
 
-def _cost(summary: Summary) -> float:
+def cost(summary: Summary) -> float:
+    """Return what models are ranked by: the mean score to six digits, smaller is better; infinite when every seed failed."""
     if summary.n == 0:
         return math.inf
     mean = float(f"{summary.mean:.{_DIGITS}g}")

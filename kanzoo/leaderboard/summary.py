@@ -1,6 +1,5 @@
 """Rows -> summaries: one configuration of a model on one task, over its seeds."""
 
-import functools
 import math
 import statistics
 from collections import Counter, defaultdict
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from kanzoo.errors import InvalidInput
+from kanzoo.leaderboard.statistics import mean_interval
 from kanzoo.record import Row
 
 Direction = Literal["min", "max"]
@@ -38,6 +38,7 @@ class Summary:
         failed: the other seeds: failed, killed, or with a score that is not finite.
         reasons: why they failed, each reason once.
         seeds: the finished seeds.
+        scores: their scores.
         failed_seeds: the failed ones.
         run_ids: runs of the finished seeds, then of the failed ones.
         num_parameters: mean trainable parameters; NaN when unknown.
@@ -66,6 +67,7 @@ class Summary:
     failed: int
     reasons: tuple[str, ...]
     seeds: tuple[int, ...]
+    scores: tuple[float, ...]
     failed_seeds: tuple[int, ...]
     run_ids: tuple[str, ...]
     num_parameters: float
@@ -140,7 +142,7 @@ def _summary(rows: Sequence[Row]) -> Summary:
     done = [row for row in rows if _succeeded(row)]
     failed = [row for row in rows if not _succeeded(row)]
     scores = [row.score for row in done]
-    mean, low, high = _interval(scores)
+    low, high = mean_interval(scores)
     machines = Counter(_timed_on(row) for row in done)
     hardware = min(machines, key=lambda name: (-machines[name], name), default="")
     timed = [row for row in done if _timed_on(row) == hardware]
@@ -155,7 +157,7 @@ def _summary(rows: Sequence[Row]) -> Summary:
         basis=first.basis,
         score_name=rows[0].score_name,
         direction=rows[0].direction,
-        mean=mean,
+        mean=_mean(scores),
         low=low,
         high=high,
         best=better(scores, default=math.nan),
@@ -164,6 +166,7 @@ def _summary(rows: Sequence[Row]) -> Summary:
         failed=len(failed),
         reasons=tuple(dict.fromkeys(reasons)),
         seeds=tuple(row.seed for row in done),
+        scores=tuple(scores),
         failed_seeds=tuple(row.seed for row in failed),
         run_ids=tuple(row.run_id for row in [*done, *failed]),
         num_parameters=_mean([row.num_parameters for row in sized]),
@@ -180,18 +183,3 @@ def _summary(rows: Sequence[Row]) -> Summary:
 def _mean(values: Iterable[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     return float(statistics.mean(known)) if known else math.nan
-
-
-def _interval(scores: Sequence[float]) -> tuple[float, float, float]:
-    mean = _mean(scores)
-    if len(scores) < 2:
-        return mean, math.nan, math.nan
-    half = _t_quantile(len(scores) - 1) * statistics.stdev(scores) / math.sqrt(len(scores))
-    return mean, mean - half, mean + half
-
-
-@functools.cache
-def _t_quantile(freedom: int) -> float:
-    from scipy.special import stdtrit  # what scipy.stats.t.ppf calls; scipy.stats takes a second more to import
-
-    return float(stdtrit(freedom, 0.975))

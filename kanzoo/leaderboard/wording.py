@@ -1,12 +1,15 @@
 """Words that all renderers share: titles, names, which scores are better, and what the numbers come from."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanzoo.leaderboard.number import plural
+from kanzoo.leaderboard.number import format_difference, format_p, plural
 from kanzoo.leaderboard.ranking import Ranked
+from kanzoo.leaderboard.statistics import ALPHA
 from kanzoo.leaderboard.summary import Direction
+from kanzoo.leaderboard.versus import Field, Versus
 from kanzoo.record import Row
 
 
@@ -49,6 +52,28 @@ def origin_of(rows: Sequence[Row]) -> dict[str, Any]:
         "torch": ", ".join(sorted({row.torch for row in rows})),
         "hardware": [f"{cpu or 'unknown processor'}, {plural(threads, 'thread')} ({name})" for cpu, threads, name in sorted(machines)],
     }
+
+
+#: What stands behind a difference that is more than chance.
+_SIGNS = {"better": " ▲", "worse": " ▼", "equal": "", "unknown": ""}
+
+
+def versus_words(versus: Versus | None, score_name: str) -> str:
+    """Return a comparison with the baseline in words: `+0.41 %, p 0.02 ▲`; empty when there is none."""
+    if versus is None or not versus.comparison.n:
+        return ""
+    p = "" if math.isnan(versus.p) else f", {format_p(versus.p)}"
+    return f"{format_difference(versus.comparison.difference, score_name)}{p}{_SIGNS[versus.verdict]}"
+
+
+def field_words(field: Field) -> str:
+    """Return what the ranks over all tasks say, in a sentence or two."""
+    verdict = (
+        f"mean ranks that differ by less than {field.critical_difference:.2f} do not differ (Nemenyi, 5 %)"
+        if field.p < ALPHA
+        else "no model differs from another by more than chance"
+    )
+    return f"{len(field.models)} models were run on all {field.tasks} tasks: {verdict}; Friedman {format_p(field.p)}."
 
 
 def shorten(text: str, length: int = 120) -> str:
