@@ -47,7 +47,7 @@ class SquashInto(nn.Module):
         if self.kind == "clamp":
             return x.clamp(self.low, self.high)
         if not self.is_bounded:
-            return x if self.norm is None else self.norm(x)  # type: ignore[no-any-return]
+            return x if self.norm is None else self.norm(x)
         # tanh(z) = 2 sigmoid(2z) - 1, which torch computes three times as fast.
         twice = (x - self.center) * (2 / self.half_width) if self.norm is None else self.norm(x)
         return self.low + 2 * self.half_width * torch.sigmoid(twice)
