@@ -37,7 +37,7 @@ from kanzoo.cell import (
 from kanzoo.config_file import read
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.initial import check_formula
-from kanzoo.registry import find
+from kanzoo.registry import find, plugins
 from kanzoo.signature import Argument, arguments, check_values, class_constant
 
 OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
@@ -111,6 +111,8 @@ def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | N
 def expand(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield one tuple of overrides for each combination of comma-separated values outside brackets and quotes.
 
+    `basis.name=*` stands for every registered basis.
+
     Example:
         >>> list(expand(["seed=0,1", "task.hidden=[5,5]"]))
         [('seed=0', 'task.hidden=[5,5]'), ('seed=1', 'task.hidden=[5,5]')]
@@ -120,7 +122,8 @@ def expand(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise InvalidInput(f"an override must be key=value, got {override!r}", "For example: basis.name=chebyshev trainer.max_epochs=3")
-        choices.append([f"{key}={part}" for part in _split(value)])
+        parts = list(plugins("basis")) if override == "basis.name=*" else _split(value)
+        choices.append([f"{key}={part}" for part in parts])
     return itertools.product(*choices)
 
 

@@ -6,11 +6,11 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from kanzoo.basis import ColumnBasis
 from kanzoo.signature import checked
+from kanzoo_bases.recurrence import DegreeBasis
 
 
-class Chebyshev(ColumnBasis):
+class Chebyshev(DegreeBasis):
     r"""Chebyshev polynomials $T_1, \dots, T_D$ on $[-1, 1]$.
 
     $T_0 = 1$, $T_1(x) = x$, $T_{m+n}(x) = 2\,T_m(x)\,T_n(x) - T_{|m-n|}(x)$ with m and n halves of the sum: of
@@ -38,8 +38,7 @@ class Chebyshev(ColumnBasis):
 
     @checked
     def __init__(self, in_features: int, *, degree: Annotated[int, Ge(1)] = 8, smooth: bool = True) -> None:
-        super().__init__(in_features, num_basis=degree, domain=(-1.0, 1.0))
-        self.smooth = smooth
+        super().__init__(in_features, degree=degree, smooth=smooth)
 
     def columns(self, x: Tensor) -> list[Tensor]:
         r"""Return $T_1, \dots, T_D$, each of the shape of `x`."""
@@ -49,7 +48,3 @@ class Chebyshev(ColumnBasis):
             twice = 2 * columns[degree // 2 - 1]
             columns.append(torch.addcmul(below[degree % 2], twice, columns[(degree + 1) // 2 - 1]))
         return columns
-
-    def initial_scale(self) -> Tensor:
-        """Damp degree n by 1 / n² when smooth, shape `(K,)`."""
-        return torch.arange(1.0, self.num_basis + 1).pow(-2 if self.smooth else 0)

@@ -6,11 +6,11 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from kanzoo.basis import ColumnBasis
 from kanzoo.signature import checked
+from kanzoo_bases.recurrence import DegreeBasis, jacobi_numbers, three_term
 
 
-class Jacobi(ColumnBasis):
+class Jacobi(DegreeBasis):
     r"""Jacobi polynomials $P_1^{(a,b)}, \dots, P_D^{(a,b)}$ on $[-1, 1]$, orthogonal for the weight $(1 - x)^a (1 + x)^b$.
 
     $P_0 = 1$, $P_1 = \frac{a - b}{2} + \frac{a + b + 2}{2} x$, and for n > 1, with $s = 2n + a + b$,
@@ -48,22 +48,12 @@ class Jacobi(ColumnBasis):
         beta: Annotated[float, Gt(-1)] = 1.0,
         smooth: bool = True,
     ) -> None:
-        super().__init__(in_features, num_basis=degree, domain=(-1.0, 1.0))
-        self.alpha, self.beta, self.smooth = alpha, beta, smooth
+        super().__init__(in_features, degree=degree, smooth=smooth)
+        self.alpha, self.beta = alpha, beta
 
     def columns(self, x: Tensor) -> list[Tensor]:
         r"""Return $P_1, \dots, P_D$, each of the shape of `x`."""
         a, b = self.alpha, self.beta
-        columns = [(a + b + 2) / 2 * x + (a - b) / 2]
-        before = torch.ones_like(x)
-        for n in range(2, self.num_basis + 1):
-            s = 2 * n + a + b
-            lead = 2 * n * (n + a + b) * (s - 2)
-            slope, offset, past = (s - 1) * s * (s - 2) / lead, (s - 1) * (a * a - b * b) / lead, 2 * (n + a - 1) * (n + b - 1) * s / lead
-            columns.append(torch.addcmul(-past * before, slope * x + offset, columns[-1]))
-            before = columns[-2]
-        return columns
-
-    def initial_scale(self) -> Tensor:
-        """Damp degree n by 1 / n² when smooth, shape `(K,)`."""
-        return torch.arange(1.0, self.num_basis + 1).pow(-2 if self.smooth else 0)
+        numbers = [jacobi_numbers(float(n), a, b) for n in range(2, self.degree + 1)]
+        steps = [(x + offset / slope if offset else x, slope, past) for slope, offset, past in numbers]
+        return three_term(torch.ones_like(x), (a + b + 2) / 2 * x + (a - b) / 2, steps)

@@ -19,7 +19,10 @@ from kanzoo_bases.gaussian_rbf import GaussianRBF
 from kanzoo_bases.wav_kan import WavKAN
 
 #: Families whose finer functions span the coarser ones, with a resolution and a finer one.
-NESTED = {"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)}
+NESTED = {
+    **{"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)},
+    **{"bernstein": (4, 9), "fractional_jacobi": (4, 9), "hermite": (4, 9), "rational_jacobi": (4, 9)},
+}
 
 
 def generator(seed=0):

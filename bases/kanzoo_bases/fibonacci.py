@@ -1,0 +1,45 @@
+"""Fibonacci polynomials."""
+
+from typing import Annotated
+
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from kanzoo.signature import checked
+from kanzoo_bases.recurrence import DegreeBasis, growing_steps, three_term
+
+
+class Fibonacci(DegreeBasis):
+    r"""Fibonacci polynomials $F_2, \dots, F_{D+1}$ on $[-1, 1]$, each divided by its value at 1, a Fibonacci number.
+
+    $F_1 = 1$, $F_2 = x$, $F_n = x\,F_{n-1} + F_{n-2}$, of degree n - 1. No term of the recurrence cancels another on the domain, and none
+    is larger than 1. $F_1$ is left to the layer's bias.
+
+    Args:
+        in_features: number of inputs.
+        degree: highest degree D; K = D.
+        smooth: damp the initial coefficients of degree n by $1 / n^2$; without it a network starts as noise.
+
+    Reference:
+        Hoggatt & Bicknell, Roots of Fibonacci polynomials, The Fibonacci Quarterly 11 (1973) 271-274.
+        In a network: https://github.com/Boris-73-TA/OrthogPolyKANs.
+
+    Example:
+        >>> Fibonacci(1, degree=3)(torch.tensor([2.0])) * torch.tensor([1.0, 2.0, 3.0])  # Pell numbers
+        tensor([[ 2.,  5., 12.]])
+    """
+
+    resolution = "degree"
+    support = "global"
+    reference = "https://mathworld.wolfram.com/FibonacciPolynomial.html"
+    family = "polynomial"
+    formula = "F_{n+1}(x) / F_{n+1}(1), n = 1 ... degree"
+
+    @checked
+    def __init__(self, in_features: int, *, degree: Annotated[int, Ge(1)] = 8, smooth: bool = True) -> None:
+        super().__init__(in_features, degree=degree, smooth=smooth)
+
+    def columns(self, x: Tensor) -> list[Tensor]:
+        r"""Return $F_2 / F_2(1), \dots, F_{D+1} / F_{D+1}(1)$, each of the shape of `x`."""
+        return three_term(torch.ones_like(x), x, growing_steps(x, [1] * (self.degree - 1)))
