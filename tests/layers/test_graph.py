@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
+from kanzoo.inspect.layer import layer_inputs
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate
 from kanzoo.layers.norm import BatchNorm
@@ -147,6 +148,16 @@ def test_constructors_draw_from_their_generator_alone() -> None:
 def test_heads_divide_the_width() -> None:
     with pytest.raises(ValueError, match=r"heads must be a divisor of out_features, got 4 and 6"):
         GAT(PlainLayers(), 4, 6, heads=4)
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+@pytest.mark.parametrize("norm_at", ["before", "after"])
+def test_a_normalised_layer_is_centered_and_watched_on_what_it_sees_alone(norm: str, norm_at: str) -> None:
+    update = GCN(KANLayers(Chebyshev, norm=norm, norm_at=norm_at), 3, 4).eval()
+    edges = torch.tensor([[0, 1], [1, 2]])
+    assert not update(torch.zeros(5, 3), edges).any()
+    (seen,) = layer_inputs(update, torch.randn(5, 3), edges).values()
+    assert seen.shape == (5, 3)
 
 
 def test_norm_of_one_row_is_that_of_evaluation() -> None:
