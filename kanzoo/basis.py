@@ -64,7 +64,7 @@ class Basis(Remakable, ABC):
     allows it: one output bias of the layer replaces the constants of all edges.
 
     Attributes:
-        resolution: name of the constructor argument that refines the family, `degree` or `grid_size` for example.
+        resolution: name of the constructor argument that refines the family, `degree` or `grid_size` for example; None where none does.
         support: whether a basis function vanishes outside a part of the domain.
         reference: DOI or arXiv id of the paper.
         family: under which lists group it: `spline`, `polynomial`, `radial`, `periodic`, `wavelet`, `rational`, `learnt`, or another word.
@@ -87,7 +87,7 @@ class Basis(Remakable, ABC):
         tensor([2., 4., 8.])
     """
 
-    resolution: ClassVar[str]
+    resolution: ClassVar[str | None]
     support: ClassVar[Literal["local", "global"]]
     reference: ClassVar[str]
     family: ClassVar[str] = "other"
@@ -132,7 +132,12 @@ class Basis(Remakable, ABC):
         """Return the family at a higher resolution; override it where a grid has moved, so that the new one contains the old.
 
         Parameters and buffers whose shapes do not depend on the resolution are carried over.
+
+        Raises:
+            TypeError: no argument refines the family.
         """
+        if self.resolution is None:
+            raise TypeError(f"basis must have a resolution, got {type(self).__name__}")
         new = self.remade(**{self.resolution: resolution})
         state = new.state_dict()
         kept = {name: value for name, value in self.state_dict().items() if name in state and value.shape == state[name].shape}
@@ -142,6 +147,10 @@ class Basis(Remakable, ABC):
     def cell_ends(self) -> Tensor:
         """Return places in rising order, `(in_features, P)`, between which the functions are smooth: the ends of the domain, knots."""
         return torch.tensor(self.domain).repeat(self.in_features, 1)
+
+    def figures(self) -> dict[str, float]:
+        """Return by name what training made of numbers inside the family, to be recorded as `basis/LAYER/NAME`: nothing by default."""
+        return {}
 
     def extra_repr(self) -> str:
         """Describe the basis in a printed network."""

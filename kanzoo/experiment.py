@@ -19,7 +19,7 @@ from kanzoo.basis import BasisFactory
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
-from kanzoo.inspect import refine
+from kanzoo.inspect import basis_figures, refine
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.models import num_parameters
 from kanzoo.place import Place, Progress
@@ -268,6 +268,8 @@ def measure(task: Task, place: Place, row: Row, recorder: Recorder, effort: Effo
     metrics = fitting.test(task, place) | fitting.covered(task)
     report = task.report()
     metrics |= {f"test/{name}": value for name, value in report.metrics.items()}
+    for layer, figures in basis_figures(task.model).items():
+        metrics |= {f"basis/{layer or 'network'}/{name}": value for name, value in figures.items()}
     for name, content in report.files.items():
         recorder.artifact(name, content)
     row = replace(row, score=metrics[f"test/{task.score}"], **asdict(effort))

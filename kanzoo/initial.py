@@ -20,12 +20,12 @@ _OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
 }
 
 
-def initial_std(formula: str, fan_in: int, fan_out: int, num_basis: int) -> float:
+def initial_std(formula: str, fan_in: float, fan_out: int, num_basis: int) -> float:
     """Return the standard deviation that a formula gives for a layer.
 
     Args:
         formula: of `fan_in`, `fan_out` and `K`: `1 / (fan_in * (K + 1))`, or a number alone.
-        fan_in: edges that add up to one output: inputs, times the points of a convolution's kernel.
+        fan_in: edges that add up to one output: inputs, times the points of a convolution's kernel (of a transposed one, on the average).
         fan_out: outputs.
         num_basis: functions K of an edge; 1 for an `EdgeBasis`.
 

@@ -192,7 +192,7 @@ def _draw(plugin: Plugin, cls: type, arguments: Mapping[str, Any], text: str, pa
             {"functions": "one an edge, with trainable numbers inside"}
             if edge
             else {
-                "K": f"{basis.num_basis} functions, refined by {basis.resolution}",
+                "K": f"{basis.num_basis} function{'s' * (basis.num_basis > 1)}, refined by {basis.resolution or 'nothing'}",
                 "support": basis.support,
                 "order": "spectral or unknown" if basis.order is None else basis.order,
             }

@@ -21,6 +21,7 @@ from kanzoo import experiment, hardware
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
+from kanzoo.inspect import basis_figures
 from kanzoo.leaderboard import render_html, render_markdown
 from kanzoo.models import num_parameters
 from kanzoo.place import Place
@@ -162,6 +163,19 @@ def test_refinement_needs_a_task_of_one_stage() -> None:
     cell = cell_of("continual_peaks", "basis.name=bspline", "trainer.refine={every: 1, to: [400]}")
     with pytest.raises(InvalidInput, match=r"trainer.refine needs a task of one stage, got continual_peaks of \d+"):
         experiment.build(cell)
+
+
+def test_what_training_made_of_a_mixture_is_recorded(tiny: str, uri: str) -> None:
+    row = experiment.run(
+        cell_of(tiny, "basis.name=mixture", "basis.options={bspline: {grid_size: 3}}"), Place(uri, "mixture", accelerator="cpu")
+    )
+    metrics = Tracker(uri).run(row.run_id).data.metrics
+    task = experiment.load_run(row.run_id, uri)
+    for layer, found in basis_figures(task.model).items():
+        assert sum(found.values()) == pytest.approx(1)
+        assert found != {"bspline": 0.5, "fourier": 0.5}
+        assert {name: metrics[f"basis/{layer}/{name}"] for name in found} == pytest.approx(found, rel=1e-6)
+    assert len([name for name in metrics if name.startswith("basis/")]) == 2 * len(task.model)
 
 
 def test_coverage_is_recorded_and_warned_of_where_nothing_is_squashed(tiny: str, uri: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """Mother wavelets and their scaling functions by PyWavelets names."""
 
 import difflib
+import functools
 import math
 import re
 
@@ -11,22 +12,28 @@ from torch import Tensor, nn
 
 Table = NDArray[np.float64]
 TABLE_LEVEL = 10  # a table has 2^10 points a unit
+MEYER_WIDTH = 16  # beyond it Meyer's wavelet is below 4·10⁻⁵
 
 
 class MotherWavelet(nn.Module):
     r"""A mother wavelet $\psi$, evaluated elementwise and differentiable, with the sign and norm of PyWavelets.
 
-    In closed form: `mexh` $\frac{2}{\sqrt{3}\,\pi^{1/4}} (1 - z^2) e^{-z^2/2}$, `morl` $\cos(5z)\,e^{-z^2/2}$ and `gaus1` to `gaus8`, the
-    n-th derivative of $e^{-z^2}$ with unit norm. Other real wavelets (`haar`, `db4`, `sym5`, `coif2`, `bior2.4`, ...) have no closed form:
-    a table is interpolated linearly (a jump becomes a ramp of one step), and they are zero outside its support. With PyWavelets' synthesis
-    filters h and g and the scaling function $\varphi$ of h, see `ScalingFunction`, $\psi(z) = \sqrt2 \sum_k g_k\,\varphi(2z - k)$. The
-    table is a buffer of the default dtype.
+    In closed form: `mexh` $\frac{2}{\sqrt{3}\,\pi^{1/4}} (1 - z^2) e^{-z^2/2}$, `morl` $\cos(5z)\,e^{-z^2/2}$, `gaus1` to `gaus8`, the n-th
+    derivative of $e^{-z^2}$ with unit norm, and `shannon`, Shannon's real wavelet $\frac{\sin(\pi z/2)}{\pi z/2} \cos\frac{3 \pi z}{2}$, √2
+    times the real part of PyWavelets' complex `shan0.5-0.75`. `meyer` is the wavelet with Meyer's spectrum about its center, $\frac1\pi
+    \int b(\omega) \cos(\omega z)\,d\omega$ over $[\frac{2\pi}3, \frac{8\pi}3]$, where b is $\sin(\frac\pi2\,\nu(\frac{3\omega}{2\pi} - 1))$
+    below $\frac{4\pi}3$, $\cos(\frac\pi2\,\nu(\frac{3\omega}{4\pi} - 1))$ above, and $\nu(u) = u^4 (35 - 84u + 70u^2 - 20u^3)$: a table of
+    [0, 16], mirrored. Other real wavelets (`haar`, `db4`, `sym5`, `coif2`, `bior2.4`, ...) have no closed form: a table is interpolated
+    linearly (a jump becomes a ramp of one step), and they are zero outside its support. With PyWavelets' synthesis filters h and g and the
+    scaling function $\varphi$ of h, see `ScalingFunction`, $\psi(z) = \sqrt2 \sum_k g_k\,\varphi(2z - k)$. The table is a buffer of the
+    default dtype.
 
     Args:
-        name: name of the wavelet in PyWavelets.
+        name: name of the wavelet in PyWavelets, `meyer` or `shannon`.
 
     Attributes:
-        center: middle of the support, 0 for the closed forms, whose support is the line.
+        center: middle of the support, 0 where the support is the line.
+        has_scaling: whether the wavelet is made of the functions of a `ScalingFunction`.
 
     Raises:
         ValueError: no real wavelet has that name.
@@ -44,19 +51,26 @@ class MotherWavelet(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        table = None if re.fullmatch("mexh|morl|gaus[1-8]", name) else _tables(name)[1]
-        self.center = 0.0 if table is None else (len(table) >> TABLE_LEVEL) / 2
+        self.has_scaling = re.fullmatch("mexh|morl|gaus[1-8]|shannon|meyer", name) is None
+        table, self.center = None, 0.0
+        if self.has_scaling:
+            table = _tables(name)[1]
+            self.center = (len(table) >> TABLE_LEVEL) / 2
+        elif name == "meyer":
+            table = torch.from_numpy(_meyer()).to(torch.get_default_dtype())
         self.register_buffer("table", table)
 
     def forward(self, z: Tensor) -> Tensor:
         r"""Evaluate $\psi$ elementwise, in the shape and dtype of `z`."""
         if self.table is not None:
-            return _interpolate(self.table.to(z.dtype), z)
+            return _interpolate(self.table.to(z.dtype), z if self.has_scaling else z.abs())
         if self.name == "mexh":
             envelope = (-z * z / 2).exp()
             return (envelope - z * (z * envelope)) * (2 / math.sqrt(3 * math.sqrt(math.pi)))
         if self.name == "morl":
             return (5 * z).cos() * (-z * z / 2).exp()
+        if self.name == "shannon":
+            return _sine_over(z * (math.pi / 2)) * (z * (3 * math.pi / 2)).cos()
         return _gaussian_derivative(int(self.name[-1]), z)
 
     def extra_repr(self) -> str:
@@ -104,6 +118,29 @@ def _gaussian_derivative(order: int, z: Tensor) -> Tensor:
     return current * (sign / norm)
 
 
+def _sine_over(z: Tensor) -> Tensor:
+    """Return sin(z) / z; about zero its series, since the derivatives of the quotient cancel there."""
+    small = z.abs() < 0.5
+    square, safe = z * z, z.masked_fill(small, 1)
+    series = torch.ones_like(z)
+    for n in (10, 8, 6, 4, 2):
+        series = 1 - square / (n * (n + 1)) * series
+    return torch.where(small, series, safe.sin() / safe)
+
+
+@functools.cache
+def _meyer() -> Table:
+    """Return the right half of Meyer's wavelet, by Gauss-Legendre quadrature on the two parts of its spectrum."""
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    z = np.arange((MEYER_WIDTH << TABLE_LEVEL) + 1) / (1 << TABLE_LEVEL)
+    values = np.zeros_like(z)
+    for low, wave in ((2 * np.pi / 3, np.sin), (4 * np.pi / 3, np.cos)):
+        u = (nodes + 1) / 2  # both parts are as long as their lower end
+        spectrum = wave(np.pi / 2 * u**4 * (35 - 84 * u + 70 * u**2 - 20 * u**3))
+        values += np.cos(np.outer(z, low * (1 + u))) @ (weights * spectrum) * (low / 2 / np.pi)
+    return values
+
+
 def _interpolate(table: Tensor, z: Tensor) -> Tensor:
     place = z * (1 << TABLE_LEVEL)
     index = place.detach().floor().long().clamp(0, len(table) - 2)
@@ -117,7 +154,7 @@ def _tables(name: str) -> tuple[Tensor, Tensor]:
 
     discrete = pywt.wavelist(kind="discrete")
     if name not in discrete:
-        names = ["mexh", "morl", *(f"gaus{order}" for order in range(1, 9)), *discrete]
+        names = ["mexh", "morl", "meyer", "shannon", *(f"gaus{order}" for order in range(1, 9)), *discrete]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or ["mexh", "haar", "db4"]
         raise ValueError(f"wavelet must be the PyWavelets name of a real wavelet, such as {', '.join(near)}, got {name!r}")
     wavelet, unit = pywt.Wavelet(name), 1 << TABLE_LEVEL

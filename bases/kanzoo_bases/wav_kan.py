@@ -23,7 +23,8 @@ class WavKAN(EdgeBasis):
     Args:
         in_features: number of inputs.
         out_features: number of outputs.
-        wavelet: name in PyWavelets: `mexh`, `morl`, `gaus1` to `gaus8`, `haar`, `db4`, `sym5`, `coif2`, ...; see `MotherWavelet`.
+        wavelet: name in PyWavelets: `mexh`, `morl`, `gaus1` to `gaus8`, `haar`, `db4`, `sym5`, `coif2`, ..., or `meyer`, `shannon`; see
+            `MotherWavelet`. Those of the paper are `mexh`, `morl`, `gaus1` (its DoG), `meyer` and `shannon`.
         domain: interval that inputs are squashed into.
 
     Reference:

@@ -16,9 +16,9 @@ class Wavelet(Basis):
 
     Levels j = 0, ..., J - 1 with shifts m = 0, ..., s 2^j - 1, where $u = (x - \mathrm{low}) / (\mathrm{high} - \mathrm{low})$ and c is
     the middle of the support of $\psi$: each level has the functions centered in the domain, twice as fine as the one before. `mexh`,
-    `morl` and `gausN` have no more than these.
+    `morl`, `gausN`, `shannon` and `meyer` have no more than these.
 
-    Tabulated wavelets come with the scaling functions $\varphi(s u - m)$, m = -(L - 2), ..., s - 1, first: all of them that reach into
+    Wavelets of filters come with the scaling functions $\varphi(s u - m)$, m = -(L - 2), ..., s - 1, first: all of them that reach into
     the domain, L being the length of their filter, see `ScalingFunction`. The family then spans the multiresolution space of level J,
     restricted to the domain, so its error falls as that of the wavelet on the line: for `dbN` as $2^{-NJ}$. The scaling functions of
     `haar` (L = 2) are constants on the s cells, whose sum a layer's bias replaces: the last is left out, and with s = 1 none stays.
@@ -28,8 +28,9 @@ class Wavelet(Basis):
 
     Args:
         in_features: number of inputs.
-        wavelet: name in PyWavelets: `mexh`, `morl`, `gaus1` to `gaus8`, `haar`, `db4`, `sym5`, `coif2`, ...; see `MotherWavelet`.
-        levels: number of scales J; K = s (2^J - 1) in closed form, s 2^J + L - 2 for tables, s 2^J - 1 for `haar`.
+        wavelet: name in PyWavelets: `mexh`, `morl`, `gaus1` to `gaus8`, `haar`, `db4`, `sym5`, `coif2`, ..., or `meyer`, `shannon`; see
+            `MotherWavelet`.
+        levels: number of scales J; K = s (2^J - 1) without a filter, s 2^J + L - 2 with one, s 2^J - 1 for `haar`.
         shifts: number s of shifts on the coarsest level.
         domain: interval that each level tiles.
 
@@ -61,7 +62,7 @@ class Wavelet(Basis):
         domain: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         mother = MotherWavelet(wavelet)
-        scaling = None if mother.table is None else ScalingFunction(wavelet)
+        scaling = ScalingFunction(wavelet) if mother.has_scaling else None
         # Of the box, whose width is 1, the last shift is left out.
         coarse = [] if scaling is None else [(float(shifts), -m) for m in range(1 - scaling.width, shifts - (scaling.width == 1))]
         detail = [(shifts * 2.0**level, mother.center - m - 0.5) for level in range(levels) for m in range(shifts * 2**level)]

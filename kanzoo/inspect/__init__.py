@@ -4,6 +4,7 @@ from kanzoo.inspect.attribution import Attribution, attribution, edge_magnitudes
 from kanzoo.inspect.convert import Conversion, convert
 from kanzoo.inspect.coverage import coverage
 from kanzoo.inspect.edge import EdgeFunctions, edge_functions
+from kanzoo.inspect.figures import basis_figures
 from kanzoo.inspect.layer import kan_layers, layer_inputs
 from kanzoo.inspect.prune import Pruning, prune
 from kanzoo.inspect.refine import Refinement, refine
@@ -22,6 +23,7 @@ __all__ = [
     "Select",
     "Verdict",
     "attribution",
+    "basis_figures",
     "convert",
     "coverage",
     "edge_entropy",

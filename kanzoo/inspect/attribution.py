@@ -41,7 +41,7 @@ def edge_magnitudes(model: nn.Module, *inputs: Any, metric: Metric = "std") -> d
         metric: standard deviation of what an edge gives (a constant is worth nothing), or mean absolute value.
 
     Returns:
-        `(out, in)` of a dense layer, `(out, in/groups, height, width)` of a convolution, over all pixels.
+        `(out, in)` of a dense layer, `(out, in/groups, *kernel_size)` of a convolution, over all pixels.
 
     Raises:
         ValueError: `metric` is unknown.

@@ -24,6 +24,7 @@ from kanzoo.inspect.layer import (
     squash_of,
 )
 from kanzoo.layers import KANLinear
+from kanzoo.layers.conv_transpose import KANConvTranspose
 from kanzoo.layers.expansion import Expansion, refit
 from kanzoo.layers.squash import SquashInto
 
@@ -38,7 +39,7 @@ class Conversion:
     an edge is nearly constant.
 
     Attributes:
-        maximum: largest difference, `(out, in)` or `(out, in/groups, height, width)`.
+        maximum: largest difference, `(out, in)` or `(out, in/groups, *kernel_size)`.
         rms: root mean square of the difference, of the same shape.
     """
 
@@ -53,8 +54,9 @@ def convert(model: _Model, basis: BasisFactory, *inputs: Any) -> tuple[_Model, d
     What is fitted, in float64 by least squares on what each layer sees and (with little weight) on points of the domain, is
     $\varphi_{oi}(s(x))$ with the squash of the same kind into the domain of each basis, plus a constant, which goes to the layer's bias:
     so a family without constants takes over from one that has them. A layer without a bias gets one, but where constants cancel
-    (in networks on graphs). The residual branch, the mask of cut edges and all else are as they were. The functions of an `EdgeBasis` are
-    sampled; a convolution with one keeps its dense layers over the patches.
+    (in networks on graphs); in a transposed convolution, whose constants are not one number, none is fitted. The residual branch, the
+    mask of cut edges and all else are as they were. The functions of an `EdgeBasis` are sampled; a convolution with one keeps its
+    dense layers over the patches.
 
     Args:
         model: a network, or one layer.
@@ -99,13 +101,14 @@ def _convert(layer: KANLayer, basis: BasisFactory, x: Tensor, centered: bool) ->
     old, new = _places(squash, expansion.squash, x, 4 * max(num_old, expansion.basis.num_basis))
     old_values, coeff = _functions(layer, old)
     new_values = copy.deepcopy(expansion.basis).cpu().double()(new)
-    new_values = torch.cat([new_values, torch.ones_like(new_values[..., :1])], -1)
+    has_constant = not isinstance(layer, KANConvTranspose)
+    new_values = torch.cat([new_values, new_values.new_ones(*new_values.shape[:-1], int(has_constant))], -1)
     importance = old.new_full((len(old), 1, 1), OFF_SAMPLE_WEIGHT)
     importance[: len(x)] = 1
     fitted = refit(importance * old_values, importance * new_values, coeff)
     report = _compare(layer, old_values[: len(x)], coeff, new_values[: len(x)], fitted)
-    layer.set_expansion(expansion, shaped_edges(layer, fitted[..., :-1].to(weight)))
-    if not centered:
+    layer.set_expansion(expansion, shaped_edges(layer, fitted[..., : expansion.basis.num_basis].to(weight)))
+    if has_constant and not centered:
         _add_to_bias(layer, fitted[..., -1].to(weight))
     return report
 

@@ -15,7 +15,8 @@ from kanzoo.inspect.layer import (
     shaped_edges,
     squash_of,
 )
-from kanzoo.layers import KANConv2d, KANLinear
+from kanzoo.layers import KANLinear
+from kanzoo.layers.convolution import KANConvolution
 from kanzoo.layers.expansion import residual_branch
 
 
@@ -23,8 +24,8 @@ from kanzoo.layers.expansion import residual_branch
 class EdgeFunctions:
     """Every edge function of a layer at points of its inputs, residual branch included.
 
-    E is the number of edges at one input: the outputs of a dense layer; of a convolution the (output channel of the group, row and
-    column of the kernel) in this order, `shaped` gives them their shape back.
+    E is the number of edges at one input: the outputs of a dense layer; of a convolution the (output channel of the group, place
+    in the kernel) in this order, `shaped` gives them their shape back.
 
     Attributes:
         points: `(P, in)`, in rising order, from the least to the largest value that each input takes; the same P times if it has one.
@@ -43,7 +44,7 @@ class EdgeFunctions:
     layer: KANLayer
 
     def shaped(self, values: Tensor) -> Tensor:
-        """Bring `(in, E)`, one number an edge, into the layer's shape: `(out, in)` or `(out, in/groups, height, width)`."""
+        """Bring `(in, E)`, one number an edge, into the layer's shape: `(out, in)` or `(out, in/groups, *kernel_size)`."""
         return shaped_edges(self.layer, values.T)
 
     def density(self, bins: int = 32) -> tuple[Tensor, Tensor]:
@@ -66,8 +67,8 @@ def edge_functions(layer: KANLayer, x: Tensor, *, num_points: int = 200, num_qua
     """Sample every edge function of a layer evenly over the range of each of its inputs.
 
     Args:
-        layer: `KANLinear`, also one of a network on graphs, or `KANConv2d` without an `EdgeBasis` (else one of its `patches`).
-        x: what the layer sees, see `layer_inputs`: `(*batch, in)` or images.
+        layer: `KANLinear`, also one of a network on graphs, or a convolution without an `EdgeBasis` (else one of its `patches`).
+        x: what the layer sees, see `layer_inputs`: `(*batch, in)` or `(batch, in, *size)`.
         num_points: P.
         num_quantiles: Q.
 
@@ -105,9 +106,10 @@ def require_elementwise(layer: KANLayer) -> None:
 
 def data_rows(layer: KANLayer, x: Tensor, max_rows: int | None = None) -> Tensor:
     """Return the rows of x, at least one and all finite; ValueError otherwise."""
-    if isinstance(layer, KANConv2d) and x.ndim not in (2, 4):
-        raise ValueError(f"x must be images (batch, in_channels, height, width) or pixels (N, in_channels), got shape {tuple(x.shape)}")
-    rows = x.detach() if isinstance(layer, KANConv2d) and x.ndim == 2 else rows_of(layer, x.detach(), max_rows)
+    if isinstance(layer, KANConvolution) and x.ndim not in (2, 2 + layer.dimensions):
+        kind = ("signals (batch, in_channels, length)", "images (batch, in_channels, height, width)", "volumes (batch, in_channels, *size)")
+        raise ValueError(f"x must be {kind[layer.dimensions - 1]} or pixels (N, in_channels), got shape {tuple(x.shape)}")
+    rows = x.detach() if isinstance(layer, KANConvolution) and x.ndim == 2 else rows_of(layer, x.detach(), max_rows)
     if not len(rows) or not rows.isfinite().all():
         raise ValueError(
             f"x must be one or more rows of finite numbers, got {len(rows)} rows and {int((~rows.isfinite()).sum())} such numbers"

@@ -5,16 +5,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from kanzoo.basis import Basis, EdgeBasis
-from kanzoo.layers import KANConv2d, KANLinear
+from kanzoo.layers import KANLinear
+from kanzoo.layers.convolution import KANConvolution
 from kanzoo.layers.expansion import Expansion, residual_branch
 from kanzoo.layers.sparse import sample_rows
 from kanzoo.layers.squash import SquashInto
 from kanzoo.models.grid import evaluating
 
-KANLayer = KANLinear | KANConv2d
+KANLayer = KANLinear | KANConvolution
 
 #: Numbers that a tool holds at once where it can choose how many.
 BUDGET = 1 << 22
@@ -37,7 +37,7 @@ def kan_layers(model: nn.Module) -> dict[str, KANLayer]:
     found = {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, KANLinear) or (isinstance(module, KANConv2d) and module.patches is None)
+        if isinstance(module, KANLinear) or (isinstance(module, KANConvolution) and module.patches is None)
     }
     if not found:
         raise ValueError(f"model must have a KAN layer, got {type(model).__name__}")
@@ -48,7 +48,8 @@ def kan_layers(model: nn.Module) -> dict[str, KANLayer]:
 def layer_inputs(model: nn.Module, *inputs: Any, max_rows: int | None = None) -> dict[str, Tensor]:
     """Return what each KAN layer sees when a network is called in evaluation mode, `(N, in)` by the names of `kan_layers`.
 
-    Of a convolution these are the pixels, the padded ones too, `(N, channels)`. The network's modes are as before afterwards.
+    Of a convolution these are the pixels, `(N, channels)`, and where it pads its input the padded ones too. The network's modes are as
+    before afterwards.
 
     Args:
         model: a network, or one layer.
@@ -77,10 +78,8 @@ def rows_of(layer: KANLayer, x: Tensor, max_rows: int | None = None) -> Tensor:
     """Return the input of a layer as a matrix `(N, in)`, pixels of a convolution, of which at most `max_rows` evenly spread rows."""
     if x.layout is not torch.strided:
         return sample_rows(x, max_rows or 1024)
-    if isinstance(layer, KANConv2d):
-        height, width = layer.padding
-        x = F.pad(x, (width, width, height, height)).movedim(1, -1)
-    return spread_rows(x.reshape(-1, num_inputs(layer)), max_rows)
+    rows = x.reshape(-1, layer.in_features) if isinstance(layer, KANLinear) else layer.pixels(x)
+    return spread_rows(rows, max_rows)
 
 
 def spread_rows(x: Tensor, max_rows: int | None) -> Tensor:
@@ -127,12 +126,12 @@ def squash_of(layer: KANLayer) -> SquashInto:
 def flat_edges(layer: KANLayer, values: Tensor) -> Tensor:
     """Flatten values of edges, `(out, in, *rest)` or `(out, in/groups, *kernel, *rest)`, to `(E, in, *rest)`: E edges at each input.
 
-    Of a dense layer nothing changes, E = out. Of a convolution E = out/groups · height · width of the kernel.
+    Of a dense layer nothing changes, E = out. Of a convolution E = out/groups · points of the kernel.
     """
     if isinstance(layer, KANLinear):
         return values
-    split = torch.unflatten(values, 0, (layer.groups, -1))  # (groups, out/groups, in/groups, height, width, *rest)
-    return split.permute(1, 3, 4, 0, 2, *range(5, split.ndim)).flatten(0, 2).flatten(1, 2)
+    split, rest = torch.unflatten(values, 0, (layer.groups, -1)), 3 + layer.dimensions  # (groups, out/groups, in/groups, *kernel, *rest)
+    return split.permute(1, *range(3, rest), 0, 2, *range(rest, split.ndim)).flatten(0, layer.dimensions).flatten(1, 2)
 
 
 def shaped_edges(layer: KANLayer, values: Tensor) -> Tensor:
@@ -140,7 +139,8 @@ def shaped_edges(layer: KANLayer, values: Tensor) -> Tensor:
     if isinstance(layer, KANLinear):
         return values
     split = torch.unflatten(torch.unflatten(values, 1, (layer.groups, -1)), 0, (-1, *layer.kernel_size))
-    return split.permute(3, 0, 4, 1, 2, *range(5, split.ndim)).flatten(0, 1)
+    rest = 3 + layer.dimensions  # (out/groups, *kernel, groups, in/groups, *rest)
+    return split.permute(rest - 2, 0, rest - 1, *range(1, rest - 2), *range(rest, split.ndim)).flatten(0, 1)
 
 
 def edge_values(layer: KANLayer, x: Tensor) -> Tensor:
@@ -170,4 +170,4 @@ def edges_at_input(layer: KANLayer) -> int:
     """Return E of `flat_edges`."""
     if isinstance(layer, KANLinear):
         return layer.out_features
-    return layer.out_channels // layer.groups * layer.kernel_size[0] * layer.kernel_size[1]
+    return layer.out_channels // layer.groups * layer.points

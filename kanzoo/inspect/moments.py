@@ -5,7 +5,11 @@ the gradients $g_k = \sum_j M_{kj}\,g'_j$. So what is a mean of gradients (`exp_
 $g' = M^+ g$ of this equation, and not what the coefficients become, $c' = M^\top c$. What is a mean of squares (`exp_avg_sq`,
 `max_exp_avg_sq`) becomes $v'_j = \sum_k (M^+_{jk})^2\,v_k$, the variance of g' for independent g: never negative. A new function on
 which no old one depends has no history: it gets the mean of its edge's v, without which its first steps would be too long. Steps stay.
+
+Parameters inside a basis that have grown keep their moments; the new numbers get zero and the mean of v.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -37,16 +41,34 @@ def carry_over(optimizer: Optimizer, layer: KANLayer, before: nn.Parameter, chan
     """
     after = layer.weight
     assert after is not None
+    inverse = torch.linalg.pinv(change, rcond=1e-10)  # (in, K', K)
+    _replace(optimizer, before, after, lambda value, squares: _mapped(layer, value, inverse, squares))
+
+
+def carry_over_inner(optimizer: Optimizer, before: nn.Module, after: nn.Module) -> None:
+    """Put the parameters of a finer basis that have grown in the place of those of the one before, with their moments."""
+    for name, parameter in before.named_parameters():
+        grown = after.get_parameter(name)
+        if grown is not parameter:
+            _replace(optimizer, parameter, grown, lambda value, squares, grown=grown: _padded(value, grown, squares))  # type: ignore[misc]
+
+
+def _replace(optimizer: Optimizer, before: nn.Parameter, after: nn.Parameter, mapped: Callable[[Tensor, bool], Tensor]) -> None:
+    """Let an optimizer hold another parameter; `mapped` takes a moment, and whether it is one of squares."""
     for group in optimizer.param_groups:
         group["params"][:] = [after if parameter is before else parameter for parameter in group["params"]]
     state = optimizer.state.pop(before, None)
     if state is None:
         return
-    inverse = torch.linalg.pinv(change, rcond=1e-10)  # (in, K', K)
     optimizer.state[after] = {
-        key: _mapped(layer, value, inverse, key in _SQUARES) if key in (*_MEANS, *_SQUARES) and value is not None else value
-        for key, value in state.items()
+        key: mapped(value, key in _SQUARES) if key in (*_MEANS, *_SQUARES) and value is not None else value for key, value in state.items()
     }
+
+
+def _padded(value: Tensor, like: Tensor, squares: bool) -> Tensor:
+    new = torch.full_like(like, float(value.mean()) if squares else 0.0)
+    new[tuple(slice(size) for size in value.shape)] = value
+    return new
 
 
 def _mapped(layer: KANLayer, stored: Tensor, inverse: Tensor, squares: bool) -> Tensor:

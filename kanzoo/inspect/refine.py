@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from kanzoo.basis import Basis
 from kanzoo.inspect.fit import OFF_SAMPLE_WEIGHT, finite_rows, max_rows, nodes
 from kanzoo.inspect.layer import BUDGET, KANLayer, expansion_of, flat_edges, kan_layers, layer_inputs, shaped_edges, spread_rows
-from kanzoo.inspect.moments import carry_over, check_state
+from kanzoo.inspect.moments import carry_over, carry_over_inner, check_state
 from kanzoo.layers.expansion import refit
 
 
@@ -53,7 +53,7 @@ def refine(model: nn.Module, resolution: int, *inputs: Any, optimizer: Optimizer
 
     Raises:
         ValueError: `resolution` is lower than that of a layer; the optimizer keeps what cannot be carried over.
-        TypeError: a basis is an `EdgeBasis`.
+        TypeError: a basis is an `EdgeBasis`, or has no resolution.
 
     Example:
         >>> from functools import partial
@@ -94,6 +94,7 @@ def _refine(layer: KANLayer, new: Basis, x: Tensor | None, optimizer: Optimizer 
     if optimizer is not None:
         assert weight is not None
         carry_over(optimizer, layer, weight, change)
+        carry_over_inner(optimizer, old, new)
     rounded = flat_edges(layer, layer.coeff).double().cpu()
     difference, largest = 0.0, torch.finfo(torch.float64).tiny
     rows = max(1, BUDGET // coeff[..., 0].numel())
@@ -116,7 +117,10 @@ def _change(old: Tensor, new: Tensor, num_samples: int) -> Tensor:
 
 
 def _made_finer(layer: KANLayer, resolution: int) -> Basis:
-    """Return the finer basis on the device and in the dtype of a layer; it has the same parameters, which an optimizer may hold."""
+    """Return the finer basis on the device and in the dtype of a layer.
+
+    Parameters inside that do not depend on the resolution are the same objects, which an optimizer may hold; others may only have grown.
+    """
     old, weight = expansion_of(layer).basis, layer.weight
     assert weight is not None
     new = old.refined(resolution).to(weight.device, weight.dtype)
@@ -124,12 +128,18 @@ def _made_finer(layer: KANLayer, resolution: int) -> Basis:
         raise ValueError(f"domain of a refined {type(old).__name__} must stay {old.domain}, got {new.domain}")
     finer = dict(new.named_parameters())
     for name, parameter in old.named_parameters():
-        if name not in finer or finer[name].shape != parameter.shape:
-            raise ValueError(f"parameters of {type(old).__name__} must not depend on {old.resolution}, but {name!r} does")
-        owner, _, leaf = name.rpartition(".")
-        setattr(new.get_submodule(owner), leaf, parameter)
+        shape = finer[name].shape if name in finer else None
+        if shape == parameter.shape:
+            owner, _, leaf = name.rpartition(".")
+            setattr(new.get_submodule(owner), leaf, parameter)
+        elif shape is None or len(shape) != parameter.ndim or any(now < then for now, then in zip(shape, parameter.shape, strict=True)):
+            raise ValueError(f"parameters of {type(old).__name__} must stay or grow with {old.resolution}, but {name!r} does not")
+        else:
+            finer[name].requires_grad_(parameter.requires_grad)
     return new
 
 
 def _resolution(basis: Basis) -> int:
+    if basis.resolution is None:
+        raise TypeError(f"basis must have a resolution, got {type(basis).__name__}")
     return int(basis.constructed_with()[basis.resolution])

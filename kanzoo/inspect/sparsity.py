@@ -74,7 +74,7 @@ class EdgeMagnitudes:
         return layer.register_forward_pre_hook(lambda _, given: self._seen[name].append(rows_of(layer, given[0], most)))
 
     def magnitudes(self) -> dict[str, Tensor]:
-        """Return the magnitudes m by layer, `(out, in)` or `(out, in/groups, height, width)`.
+        """Return the magnitudes m by layer, `(out, in)` or `(out, in/groups, *kernel_size)`.
 
         Raises:
             RuntimeError: the network was not called, or with nothing.

@@ -1,6 +1,5 @@
 """What every layer does before it contracts: squash the inputs, evaluate the basis; and how its coefficients begin and are re-fitted."""
 
-import math
 from typing import Literal
 
 import torch
@@ -92,7 +91,7 @@ class Expansion(nn.Module):
         return isinstance(self.basis, LocalBasis) and (self.squash.is_bounded or self.extrapolate != "basis")
 
     @torch.no_grad()
-    def coefficient_std(self, fan_in: int, fan_out: int, variance: float, init: str | None) -> Tensor:
+    def coefficient_std(self, fan_in: float, fan_out: int, variance: float, init: str | None) -> Tensor:
         """Return the standard deviation of the initial coefficients, shape `(K,)`: the family's own scale, times one number.
 
         With a formula `init` that is the number, see `initial_std`. Without one, `fan_in` edges add up to the given output variance: for
@@ -153,17 +152,22 @@ def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def residual_std(kind: Residual, domain: tuple[float, float], fan_in: int, variance: float) -> float:
+def residual_std(kind: Residual, domain: tuple[float, float], fan_in: float, variance: float) -> float:
     """Return the standard deviation of residual weights that gives the output variance for inputs uniform on the domain."""
     power = residual_branch(kind, _midpoints(domain, _SAMPLES)).square().mean()
     return float((variance / (fan_in * power)).sqrt())
 
 
 def draw_residual(
-    kind: Residual, domain: tuple[float, float], shape: tuple[int, ...], variance: float, init: str | None, generator: Generator | None
+    kind: Residual,
+    domain: tuple[float, float],
+    shape: tuple[int, ...],
+    fan_in: float,
+    variance: float,
+    init: str | None,
+    generator: Generator | None,
 ) -> Tensor:
-    """Draw residual weights `(out, in, ...)`: normal ones that give the output variance, or as `nn.Linear`'s with a formula `init`."""
-    fan_in = math.prod(shape[1:])
+    """Draw residual weights: normal ones that give the output variance, or with a formula `init` uniform ones as of `nn.Linear`."""
     if init is None:
         return torch.randn(shape, generator=generator) * residual_std(kind, domain, fan_in, variance)
     return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)

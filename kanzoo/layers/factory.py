@@ -2,18 +2,46 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 import torch
 from torch import Generator, nn
 
 from kanzoo.basis import BasisFactory
-from kanzoo.layers.conv import KANConv2d, Size
+from kanzoo.layers.conv import KANConv1d, KANConv2d, KANConv3d
+from kanzoo.layers.conv_transpose import KANConvTranspose1d, KANConvTranspose2d
+from kanzoo.layers.convolution import Size
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.norm import Norm, NormAt, check_norm, normalised
 from kanzoo.layers.squash import Squash
+
+ConvName = Literal["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"]
+
+_KAN: dict[ConvName, Callable[..., nn.Module]] = {
+    "conv1d": KANConv1d,
+    "conv2d": KANConv2d,
+    "conv3d": KANConv3d,
+    "conv_transpose1d": KANConvTranspose1d,
+    "conv_transpose2d": KANConvTranspose2d,
+}
+_PLAIN: dict[ConvName, Callable[..., nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d]] = {
+    "conv1d": nn.Conv1d,
+    "conv2d": nn.Conv2d,
+    "conv3d": nn.Conv3d,
+    "conv_transpose1d": nn.ConvTranspose1d,
+    "conv_transpose2d": nn.ConvTranspose2d,
+}
+
+
+class ConvOptions(TypedDict, total=False):
+    """Options of a convolution: `first` when it sees the raw data; `output_padding` of a transposed one alone."""
+
+    stride: Size
+    padding: Size
+    output_padding: Size
+    first: bool
 
 
 class Layers(ABC):
@@ -37,23 +65,46 @@ class Layers(ABC):
 
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
         """Return a layer `(*batch, in_features)` to `(*batch, out_features)`, normalised; `first` when it sees the raw data."""
-        layer = self._linear(in_features, out_features, first)
-        return normalised(layer, self.norm, self.norm_at, (in_features, out_features), image=False, first=first)
+        layer = self._linear(in_features, out_features, first=first)
+        return normalised(layer, self.norm, self.norm_at, (in_features, out_features), first=first)
 
-    def conv2d(
-        self, in_channels: int, out_channels: int, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, first: bool = False
+    def convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
     ) -> nn.Module:
-        """Return a layer for images `(batch, in_channels, height, width)`, normalised; `first` when it sees the raw data."""
-        layer = self._conv2d(in_channels, out_channels, kernel_size, stride, padding, first)
-        return normalised(layer, self.norm, self.norm_at, (in_channels, out_channels), image=True, first=first)
+        """Return a layer `(batch, in_channels, *size)` to `(batch, out_channels, *new_size)`, normalised, of the kind that the name says."""
+        layer = self._convolution(name, in_channels, out_channels, kernel_size, first=first, **options)
+        dimensions = int(name[-2])
+        return normalised(layer, self.norm, self.norm_at, (in_channels, out_channels), dimensions=dimensions, first=first)
 
     @abstractmethod
-    def _linear(self, in_features: int, out_features: int, first: bool) -> nn.Module:
+    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
         """Return a dense layer."""
 
     @abstractmethod
-    def _conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, first: bool) -> nn.Module:
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
+    ) -> nn.Module:
         """Return a convolution."""
+
+    def conv1d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer for signals `(batch, in_channels, length)`."""
+        return self.convolution("conv1d", in_channels, out_channels, kernel_size, **options)
+
+    def conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer for images `(batch, in_channels, height, width)`."""
+        return self.convolution("conv2d", in_channels, out_channels, kernel_size, **options)
+
+    def conv3d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer for volumes `(batch, in_channels, depth, height, width)`."""
+        return self.convolution("conv3d", in_channels, out_channels, kernel_size, **options)
+
+    def conv_transpose1d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer from signals to longer ones."""
+        return self.convolution("conv_transpose1d", in_channels, out_channels, kernel_size, **options)
+
+    def conv_transpose2d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
+        """Return a layer from images to larger ones."""
+        return self.convolution("conv_transpose2d", in_channels, out_channels, kernel_size, **options)
 
 
 class KANLayers(Layers):
@@ -94,21 +145,20 @@ class KANLayers(Layers):
         generator: Generator | None = None,
     ) -> None:
         check_norm(norm, norm_at)
-        self.basis, self.width, self.norm, self.norm_at, self.generator = basis, width, norm, norm_at, generator
-        self._options: dict[str, Any] = {
-            "squash": squash,
-            "residual": residual,
-            "extrapolate": extrapolate,
-            "bias": bias,
-            "init": init,
-            "generator": generator,
-        }
+        self.basis, self.squash, self.residual, self.extrapolate, self.bias = basis, squash, residual, extrapolate, bias
+        self.init, self.norm, self.norm_at, self.width, self.generator = init, norm, norm_at, width, generator
 
-    def _linear(self, in_features: int, out_features: int, first: bool) -> nn.Module:
-        return KANLinear(in_features, out_features, self.basis, **self._options)
+    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
+        return KANLinear(in_features, out_features, **self._options())
 
-    def _conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, first: bool) -> nn.Module:
-        return KANConv2d(in_channels, out_channels, kernel_size, self.basis, stride=stride, padding=padding, **self._options)
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
+    ) -> nn.Module:
+        return _KAN[name](in_channels, out_channels, kernel_size, **self._options(), **options)
+
+    def _options(self) -> dict[str, Any]:
+        names = ("basis", "squash", "residual", "extrapolate", "bias", "init", "generator")
+        return {name: getattr(self, name) for name in names}
 
 
 class PlainLayers(Layers):
@@ -134,14 +184,16 @@ class PlainLayers(Layers):
         check_norm(norm, norm_at)
         self.activation, self.norm, self.norm_at, self.width, self.generator = activation, norm, norm_at, width, generator
 
-    def _linear(self, in_features: int, out_features: int, first: bool) -> nn.Module:
+    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
         return self._after_activation(nn.Linear(in_features, out_features, device="meta"), in_features, first)
 
-    def _conv2d(self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, first: bool) -> nn.Module:
-        layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, device="meta")
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
+    ) -> nn.Module:
+        layer = _PLAIN[name](in_channels, out_channels, kernel_size, **options, device="meta")
         return self._after_activation(layer, layer.weight[0].numel(), first)
 
-    def _after_activation(self, layer: nn.Linear | nn.Conv2d, fan_in: int, first: bool) -> nn.Module:
+    def _after_activation(self, layer: nn.Module, fan_in: int, first: bool) -> nn.Module:
         # Built on the meta device, which draws nothing, and filled as nn.Linear.reset_parameters does: uniform in ±1/√fan_in.
         layer.to_empty(device="cpu")
         bound = fan_in**-0.5

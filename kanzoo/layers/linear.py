@@ -99,7 +99,7 @@ class KANLinear(nn.Module):
         self.weight = nn.Parameter(start.view(out_features, -1, in_features).permute(2, 1, 0).contiguous() if self.is_local else start)
         self.residual_weight: nn.Parameter | None = None
         if residual != "none":
-            start = draw_residual(residual, domain, (out_features, in_features), 1 - share, init, generator)
+            start = draw_residual(residual, domain, (out_features, in_features), in_features, 1 - share, init, generator)
             self.residual_weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         self.edge_mask: Tensor | None

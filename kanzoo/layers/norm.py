@@ -39,24 +39,24 @@ def check_norm(norm: Norm, norm_at: NormAt) -> None:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def normalised(layer: nn.Module, norm: Norm, norm_at: NormAt, sizes: tuple[int, int], *, image: bool, first: bool) -> nn.Module:
+def normalised(layer: nn.Module, norm: Norm, norm_at: NormAt, sizes: tuple[int, int], *, dimensions: int = 0, first: bool) -> nn.Module:
     """Return a layer with a normalisation at its place.
 
     Args:
         layer: what maps features, or channels of an image.
-        norm: `layer` over the features (over channels and pixels of an image), `batch` over the batch (and pixels), or `none`.
+        norm: `layer` over the features (over channels and places of an image), `batch` over the batch (and places), or `none`.
         norm_at: `before` the layer, `between` layers, which is before each but the first, or `after` it.
         sizes: of what the layer sees and gives.
-        image: whether these are channels.
+        dimensions: of space, of a convolution: 2 for images.
         first: whether the layer sees the raw data.
     """
     if norm == "none" or (norm_at == "between" and first):
         return layer
     size = sizes[norm_at == "after"]
-    if image:
-        made: nn.Module = nn.GroupNorm(1, size) if norm == "layer" else nn.BatchNorm2d(size)
+    if norm == "batch":
+        made: nn.Module = (BatchNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[dimensions](size)
     else:
-        made = (LayerNorm if norm == "layer" else BatchNorm)(size)
+        made = nn.GroupNorm(1, size) if dimensions else LayerNorm(size)
     return nn.Sequential(layer, made) if norm_at == "after" else nn.Sequential(made, layer)
 
 

@@ -5,16 +5,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kanzoo.basis import AdaptiveBasis
-from kanzoo.layers.conv import KANConv2d
+from kanzoo.layers.convolution import KANConvolution
 from kanzoo.layers.linear import KANLinear
+from kanzoo.layers.recurrent import Recurrent
 
 
 @torch.no_grad()
 def update_grid(model: nn.Module, *inputs: Any) -> int:
     """Let every adaptive grid of a network follow the inputs that its layer sees, from the first layer to the last.
+
+    Those of a `Recurrent` follow what they see at all steps together, at the end.
 
     Args:
         model: any network that holds KAN layers.
@@ -26,15 +29,28 @@ def update_grid(model: nn.Module, *inputs: Any) -> int:
     layers = [
         layer
         for layer in model.modules()
-        if isinstance(layer, KANLinear | KANConv2d) and layer.expansion is not None and isinstance(layer.expansion.basis, AdaptiveBasis)
+        if isinstance(layer, KANLinear | KANConvolution)
+        and layer.expansion is not None
+        and isinstance(layer.expansion.basis, AdaptiveBasis)
     ]
-    hooks = [layer.register_forward_pre_hook(lambda module, seen: module.update_grid(seen[0])) for layer in layers]
+    repeated = {part for outer in model.modules() if isinstance(outer, Recurrent) for part in outer.modules()}
+    seen: dict[KANLinear | KANConvolution, list[Tensor]] = {}
+
+    def follow(layer: KANLinear | KANConvolution, given: tuple[Tensor]) -> None:
+        if layer in repeated:
+            seen.setdefault(layer, []).append(given[0].flatten(0, -2))
+        else:
+            layer.update_grid(given[0])
+
+    hooks = [layer.register_forward_pre_hook(follow) for layer in layers]
     try:
         with evaluating(model):
             model(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
+    for layer, parts in seen.items():
+        layer.update_grid(torch.cat(parts))
     return len(layers)
 
 

@@ -5,8 +5,9 @@ from typing import Literal, get_args
 from torch import nn
 
 from kanzoo.basis import Basis, EdgeBasis
-from kanzoo.layers.conv import KANConv2d
+from kanzoo.layers.convolution import KANConvolution
 from kanzoo.layers.linear import KANLinear
+from kanzoo.layers.revin import RevIN
 
 Role = Literal["coefficients", "basis", "residual", "bias", "norm", "plain"]
 
@@ -34,10 +35,10 @@ def _walk(module: nn.Module, inside_basis: bool) -> list[tuple[nn.Module, bool]]
 
 
 def _role(owner: nn.Module, name: str) -> Role:
-    if isinstance(owner, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm):
+    if isinstance(owner, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm | RevIN):
         return "norm"
     if name == "bias":
         return "bias"
-    if isinstance(owner, KANLinear | KANConv2d):
+    if isinstance(owner, KANLinear | KANConvolution):
         return "residual" if name == "residual_weight" else "coefficients"
     return "plain"

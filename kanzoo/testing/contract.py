@@ -34,14 +34,14 @@ def signature_is_a_schema(subject: Subject) -> None:
 
 @basis_check(Basis, EdgeBasis)
 def class_attributes_are_declared(subject: Subject) -> None:
-    """`reference` is not empty; of a Basis, `resolution` names a constructor argument and `support` is local or global."""
+    """`reference` is not empty; of a Basis, `resolution` names a constructor argument or is None, and `support` is local or global."""
     reference = getattr(subject.made, "reference", None)
     subject.require(isinstance(reference, str) and reference.strip(), "reference must be a DOI or arXiv id", repr(reference))
     if not issubclass(subject.made, Basis):
         return
-    resolution, support = getattr(subject.made, "resolution", None), getattr(subject.made, "support", None)
+    resolution, support = getattr(subject.made, "resolution", ""), getattr(subject.made, "support", None)
     names = list(subject.arguments())
-    subject.require(resolution in names, f"resolution must name one of the arguments {names}", repr(resolution))
+    subject.require(resolution in (*names, None), f"resolution must name one of the arguments {names} or be None", repr(resolution))
     subject.require(support in ("local", "global"), "support must be 'local' or 'global'", repr(support))
     order = subject.make().order
     subject.require(order is None or (type(order) is int and order >= 1), "order must be None or an integer >= 1", repr(order))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from kanzoo.basis import Basis, EdgeBasis
-from kanzoo.layers import KANConv2d, KANLinear
+from kanzoo.layers import KANConv1d, KANConv2d, KANConv3d, KANConvTranspose1d, KANConvTranspose2d, KANLinear
 from kanzoo.models import KAN
 from kanzoo.testing.broken import Broken
 from kanzoo.testing.check import basis_check
@@ -55,14 +55,15 @@ def network_trains(subject: Subject) -> None:
 
 @basis_check(Basis, EdgeBasis)
 def convolution_runs(subject: Subject) -> None:
-    """A `KANConv2d` with this basis maps an image and passes gradients on."""
-    layer = KANConv2d(4, 6, 3, subject.factory, stride=2, padding=1, groups=2, generator=generator())
-    x = points((-1.0, 1.0), 2, 4, 5, 5, dtype=torch.float32).requires_grad_()
-    y = layer(x)
-    subject.require(tuple(y.shape) == (2, 6, 3, 3), "a convolution must give the shape (2, 6, 3, 3)", tuple(y.shape))
-    y.sum().backward()
-    bad = [name for name, tensor in (("x", x), *layer.named_parameters()) if tensor.grad is None or not tensor.grad.isfinite().all()]
-    subject.require(not bad, "a convolution must pass finite gradients on", f"none for {', '.join(bad)}")
+    """Convolutions of signals, images and volumes with this basis, and transposed ones, map their inputs and pass gradients on."""
+    for kind, size in ((KANConv1d, 3), (KANConv2d, 3), (KANConv3d, 3), (KANConvTranspose1d, 9), (KANConvTranspose2d, 9)):
+        layer = kind(4, 6, 3, subject.factory, stride=2, padding=1, groups=2, generator=generator())
+        x = points((-1.0, 1.0), 2, 4, *(5,) * kind.dimensions, dtype=torch.float32).requires_grad_()
+        y, expected = layer(x), (2, 6, *(size,) * kind.dimensions)
+        subject.require(tuple(y.shape) == expected, f"{kind.__name__} must give the shape {expected}", tuple(y.shape))
+        y.sum().backward()
+        bad = [name for name, tensor in (("x", x), *layer.named_parameters()) if tensor.grad is None or not tensor.grad.isfinite().all()]
+        subject.require(not bad, f"{kind.__name__} must pass finite gradients on", f"none for {', '.join(bad)}")
 
 
 @contextmanager

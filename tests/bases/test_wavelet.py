@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pywt
 import torch
+from scipy.integrate import quad
 
 from kanzoo.testing import check_basis
 from kanzoo_bases.mother_wavelet import MotherWavelet, ScalingFunction
@@ -41,6 +42,54 @@ def test_closed_form_equals_pywt(name, dtype):
     assert ours.dtype == z.dtype
     steepness = np.abs(np.gradient(psi, grid)).max() if dtype == torch.float32 else 1  # the grid is rounded to float32 too
     np.testing.assert_allclose(ours.double().numpy(), psi, rtol=0, atol=TOLERANCE[dtype] * max(1, np.abs(psi).max(), steepness))
+
+
+def test_shannon_is_the_real_part_of_the_complex_one_of_pywt(dtype):
+    wavelet = pywt.ContinuousWavelet("shan0.5-0.75")
+    wavelet.lower_bound, wavelet.upper_bound = -4, 4
+    psi, grid = wavelet.wavefun(length=801)
+    ours = MotherWavelet("shannon")(torch.from_numpy(grid).to(dtype))
+    steepness = np.abs(np.gradient(psi.real, grid)).max() if dtype == torch.float32 else 1
+    np.testing.assert_allclose(ours.double().numpy(), math.sqrt(2) * psi.real, rtol=0, atol=2 * TOLERANCE[dtype] * steepness)
+
+
+def test_derivatives_of_shannon_at_its_center():
+    """The first vanishes, the second is -(π/2)²/3 - (3π/2)²: quotients of vanishing numbers would lose both."""
+    z = torch.tensor([0.0, 1e-5, -1e-3], requires_grad=True)
+    (slope,) = torch.autograd.grad(MotherWavelet("shannon")(z).sum(), z, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), z)
+    second = -((math.pi / 2) ** 2) / 3 - (3 * math.pi / 2) ** 2
+    torch.testing.assert_close(slope.detach(), second * z.detach(), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(bend, torch.full((3,), second), rtol=1e-4, atol=0)
+
+
+def meyer(z):
+    """Meyer's wavelet by adaptive quadrature of its spectrum."""
+
+    def integral(low, wave):
+        def spectrum(omega):
+            u = omega / low - 1
+            return wave(math.pi / 2 * u**4 * (35 - 84 * u + 70 * u**2 - 20 * u**3)) / math.pi
+
+        return quad(spectrum, low, 2 * low, weight="cos", wvar=z, epsabs=1e-12)[0]
+
+    return integral(2 * math.pi / 3, math.sin) + integral(4 * math.pi / 3, math.cos)
+
+
+def test_meyer_equals_quadrature_and_is_even(dtype):
+    z = torch.tensor([0.0, 0.1, 0.5, 0.74, 1.0, 2.3, 7.7, 15.9], dtype=dtype)
+    expected = [meyer(float(place)) for place in z]
+    for sign in (1, -1):
+        np.testing.assert_allclose(MotherWavelet("meyer")(sign * z).double().numpy(), expected, rtol=0, atol=1e-5)
+    assert not MotherWavelet("meyer")(torch.tensor([-16.1, 16.1, 1e30], dtype=dtype)).any()
+
+
+def test_meyer_is_near_the_finite_filter_of_pywt():
+    """PyWavelets' `dmey` approximates it, with the other sign; the place of its middle is not documented."""
+    _, psi, grid = pywt.Wavelet("dmey").wavefun(level=8)
+    center = grid[np.abs(psi).argmax()]
+    ours = MotherWavelet("meyer")(torch.from_numpy(grid - center)).numpy()
+    assert np.abs(ours + psi).max() < 0.03 * np.abs(psi).max()
 
 
 def support(name):
@@ -105,7 +154,7 @@ def test_table_is_interpolated_linearly(name, dtype):
     np.testing.assert_allclose(mother(between).double().numpy(), expected, rtol=0, atol=2 * TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("name", [*CLOSED, "haar", "db4", "sym5", "coif2", "bior2.4"])
+@pytest.mark.parametrize("name", [*CLOSED, "meyer", "haar", "db4", "sym5", "coif2", "bior2.4"])
 def test_has_zero_mean_and_for_orthogonal_ones_unit_norm(name):
     z = torch.linspace(-20, 20, 40 * 2048 + 1, dtype=torch.float64)
     psi = MotherWavelet(name)(z)

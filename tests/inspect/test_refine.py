@@ -21,7 +21,7 @@ from kanzoo_bases.wav_kan import WavKAN
 #: Families whose finer functions span the coarser ones, with a resolution and a finer one.
 NESTED = {
     **{"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)},
-    **{"bernstein": (4, 9), "fractional_jacobi": (4, 9), "hermite": (4, 9), "rational_jacobi": (4, 9)},
+    **{"bernstein": (4, 9), "fractional_jacobi": (4, 9), "hermite": (4, 9), "rational_jacobi": (4, 9), "sine": (3, 6)},
 }
 
 
@@ -219,7 +219,7 @@ def test_global_random_state_stays():
 
 
 @pytest.mark.parametrize("make", [torch.optim.Adam, partial(torch.optim.AdamW, amsgrad=True), partial(torch.optim.SGD, momentum=0.9)])
-@pytest.mark.parametrize("name", ["bspline", "chebyshev"])
+@pytest.mark.parametrize("name", ["bspline", "chebyshev", "sine"])
 @pytest.mark.parametrize("layer_kind", ["linear", "conv"])
 def test_optimizer_goes_on_with_the_new_coefficients(make, name, layer_kind):
     if layer_kind == "linear":
@@ -229,14 +229,18 @@ def test_optimizer_goes_on_with_the_new_coefficients(make, name, layer_kind):
         net, x = nn.Sequential(first, KANConv2d(4, 1, 2, family(name), generator=generator())), normal(4, 2, 5, 5)
     optimizer = make(net.parameters(), lr=1e-3)
 
-    def step():
-        optimizer.zero_grad()
-        loss = (net(x) - 1).square().mean()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+    def steps(net, optimizer, count):
+        losses = []
+        for _ in range(count):
+            optimizer.zero_grad()
+            loss = (net(x) - 1).square().mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
 
-    losses = [step() for _ in range(20)]
+    steps(net, optimizer, 20)
+    unrefined = copy.deepcopy((net, optimizer))
     refine(net, NESTED[name][1], x, optimizer=optimizer)
     assert {id(p) for group in optimizer.param_groups for p in group["params"]} == {id(p) for p in net.parameters()}
     assert set(optimizer.state) == set(net.parameters())
@@ -248,8 +252,43 @@ def test_optimizer_goes_on_with_the_new_coefficients(make, name, layer_kind):
                 assert value.shape == parameter.shape
                 assert value.isfinite().all()
                 assert not key.endswith("sq") or (value >= 0).all()
-    after = [step() for _ in range(5)]
-    assert max(after) < 1.2 * losses[-1]
+    assert max(steps(net, optimizer, 5)) < 1.2 * max(steps(*unrefined, 5))
+
+
+def test_numbers_inside_a_basis_that_have_grown_keep_their_moments():
+    layer, x = KANLinear(2, 3, family("sine"), generator=generator()), normal(50, 2)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(x).sin().sum().backward()
+    optimizer.step()
+    old = layer.expansion.basis.frequency
+    before = {key: value.clone() for key, value in optimizer.state[old].items()}
+    refine(layer, 6, x, optimizer=optimizer)
+    grown = layer.expansion.basis.frequency
+    assert grown.requires_grad
+    after = optimizer.state[grown]
+    assert old not in optimizer.state
+    assert torch.equal(grown[:3], old)
+    assert torch.equal(after["exp_avg"], torch.cat([before["exp_avg"], torch.zeros(3)]))
+    assert torch.equal(after["exp_avg_sq"], torch.cat([before["exp_avg_sq"], before["exp_avg_sq"].mean().expand(3)]))
+    assert after["step"] == before["step"]
+
+
+def test_numbers_inside_a_basis_that_do_not_train_stay_so():
+    layer = KANLinear(2, 3, family("sine"))
+    layer.expansion.basis.frequency.requires_grad_(False)
+    refine(layer, 6)
+    assert layer.expansion.basis.frequency.shape == (6,)
+    assert not layer.expansion.basis.frequency.requires_grad
+
+
+def test_numbers_inside_a_basis_may_not_shrink():
+    class Narrowing(Chebyshev):
+        def __init__(self, in_features, *, degree=3):
+            super().__init__(in_features, degree=degree)
+            self.tilt = nn.Parameter(torch.ones(10 - degree))
+
+    with pytest.raises(ValueError, match="parameters of Narrowing must stay or grow with degree, but 'tilt' does not"):
+        refine(KANLinear(2, 1, Narrowing), 5)
 
 
 def test_means_of_gradients_are_carried_over_by_the_chain_rule():

@@ -11,7 +11,7 @@ from kanzoo.models import ConvNet, DenseNet, num_parameters
 from kanzoo_bases.chebyshev import Chebyshev
 
 FACTORIES = {"kan": partial(KANLayers, Chebyshev), "plain": PlainLayers}
-CLASSES = {("layer", False): LayerNorm, ("batch", False): BatchNorm, ("layer", True): nn.GroupNorm, ("batch", True): nn.BatchNorm2d}
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def kinds(model, wanted):
@@ -26,7 +26,7 @@ def kinds(model, wanted):
 def test_where_a_network_is_normalised(factory, norm, norm_at, order):
     layers = FACTORIES[factory](norm=norm, norm_at=norm_at)
     net = DenseNet(layers, [6, 5, 4, 3])
-    assert kinds(net, {CLASSES[norm, False]}) == order
+    assert kinds(net, {LayerNorm if norm == "layer" else BatchNorm}) == order
     sizes = {"between": [5, 4], "before": [6, 5, 4], "after": [5, 4, 3]}[norm_at]
     assert num_parameters(net)["norm"] == 2 * sum(sizes)
     assert net(torch.randn(7, 6)).shape == (7, 3)
@@ -36,17 +36,26 @@ def test_without_a_norm_nothing_is_wrapped():
     assert kinds(DenseNet(KANLayers(Chebyshev, norm_at="after"), [6, 5, 3]), {LayerNorm, BatchNorm}) == "LL"
 
 
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 @pytest.mark.parametrize("factory", FACTORIES)
-def test_convolutions_are_normalised_by_channels(factory, norm):
-    conv = FACTORIES[factory](norm=norm, norm_at="before").conv2d(4, 3, 3)
-    (made,) = (part for part in conv.modules() if isinstance(part, CLASSES[norm, True]))
-    x = 2 * torch.randn(5, 4, 8, 8) + 1
-    axes = (1, 2, 3) if norm == "layer" else (0, 2, 3)
+def test_convolutions_are_normalised_by_channels(factory, norm, dimensions):
+    conv = FACTORIES[factory](norm=norm, norm_at="before").convolution(f"conv{dimensions}d", 4, 3, 3)
+    made, layer = conv
+    assert isinstance(made, nn.GroupNorm if norm == "layer" else BATCH_NORMS[dimensions - 1])
+    x = 2 * torch.randn(5, 4, *[6] * dimensions) + 1
+    places = tuple(range(2, 2 + dimensions))
+    axes = (1, *places) if norm == "layer" else (0, *places)
     expected = (x - x.mean(axes, keepdim=True)) / (x.var(axes, keepdim=True, correction=0) + 1e-5).sqrt()
     torch.testing.assert_close(made(x), expected)
-    torch.testing.assert_close(conv(x), conv[1](expected))
-    net = ConvNet(FACTORIES[factory](norm=norm), 1, (8, 8), [4, 4], [10])
+    torch.testing.assert_close(conv(x), layer(expected))
+
+
+@pytest.mark.parametrize("norm_at", ["between", "before", "after"])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_network_of_convolutions_is_normalised_too(factory, norm_at):
+    net = ConvNet(FACTORIES[factory](norm="layer", norm_at=norm_at), 1, (8, 8), [4, 4], [10])
+    assert kinds(net, {nn.GroupNorm, LayerNorm}) == {"between": "LNLNL", "before": "NLNLNL", "after": "LNLNLN"}[norm_at]
     assert net(torch.randn(2, 1, 8, 8)).shape == (2, 10)
 
 

@@ -23,10 +23,10 @@ def gallery(layer: KANLayer, x: Tensor, *, most: int = 64) -> Figure:
 
     An edge's score is the standard deviation of what it gives over the data, as `edge_magnitudes` has it. The shape at the bottom of a
     panel is the density of the data, and the title tells input → output and score, counted from 0; of a convolution the channels and
-    (row, column) of the kernel. Edges that were cut are left out.
+    the place in the kernel, (row, column) of an image. Edges that were cut are left out.
 
     Args:
-        layer: `KANLinear`, also one of a network on graphs, or `KANConv2d` without an `EdgeBasis` (else one of its `patches`).
+        layer: `KANLinear`, also one of a network on graphs, or a convolution without an `EdgeBasis` (else one of its `patches`).
         x: what the layer sees, see `layer_inputs`.
         most: how many edges to draw at most.
 
@@ -57,7 +57,7 @@ def gallery(layer: KANLayer, x: Tensor, *, most: int = 64) -> Figure:
         for panel, place in enumerate(order):
             source, edge = divmod(int(flat[place]), seen.curves.shape[2])
             index = [int(part) for part in torch.unravel_index(torch.tensor(place), scores.shape)]
-            kernel = f" ({index[2]}, {index[3]})" if len(index) == 4 else ""
+            kernel = f" ({', '.join(map(str, index[2:]))})" if index[2:] else ""
             axes = figure.add_subplot(rows, columns, panel + 1)
             _draw(axes, seen.points[:, source].tolist(), seen.curves[:, source, edge].tolist())
             _shade(axes, shares[:, source].tolist(), ends[:, source].tolist())
