@@ -31,7 +31,8 @@ class KANConvolution(nn.Module, ABC):
         padding: zeros put around the input; of a transposed convolution what is cut off around the output.
         dilation: spacing of the kernel's points.
         groups: blocks of channels that do not see each other.
-        squash: as in `KANLinear`; `layernorm` and `standardize` are over the channels (of an `EdgeBasis`: over what a layer in `patches` sees).
+        squash: as in `KANLinear`; `layernorm` and `standardize` are over the channels (of an `EdgeBasis`: over what a layer in `patches`
+            sees).
         residual: as in `KANLinear`.
         extrapolate: as in `KANLinear`.
         bias: whether to add b.
