@@ -69,7 +69,8 @@ class Basis(Remakable, ABC):
         reference: DOI or arXiv id of the paper.
         family: under which lists group it: `spline`, `polynomial`, `radial`, `periodic`, `wavelet`, `rational`, `learnt`, or another word.
         formula: of one function, in plain text: `T_n(x), n = 1 ... degree`.
-        order: algebraic order of approximation p, error ~ h^p on smooth functions; None when spectral or unknown.
+        order: algebraic order of approximation p, error ~ h^p on smooth functions; 0 where it falls to a floor, None when spectral or
+            unknown.
         in_features: number of inputs, each with its own copy of the grid where there is one.
         num_basis: K.
         domain: the closed interval on which the family is meant to be used.

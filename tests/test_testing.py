@@ -218,6 +218,14 @@ class WrongOrder(Hat):
     order = 4
 
 
+class NoFloor(Hat):
+    order = 0
+
+
+class NegativeOrder(Hat):
+    order = -1
+
+
 class DoesNotConverge(Legendre):
     def columns(self, x):
         return [torch.sin((n + 7) * x) for n in range(1, self.num_basis + 1)][:1] * self.num_basis
@@ -401,6 +409,8 @@ FAULTS = [
     (partial(Legendre, degre=3), "signature_is_a_schema", "degre"),
     (NotPicklable, "copies_are_equal", "must survive deepcopy, pickle"),
     (WrongOrder, "error_falls_with_resolution", r"declared order is 4, got a measured order of 2\.\d"),
+    (NoFloor, "error_falls_with_resolution", r"declared order is 0, got a measured order of 2\.\d"),
+    (NegativeOrder, "class_attributes_are_declared", "order must be None or an integer >= 0, got -1"),
     (DoesNotConverge, "error_falls_with_resolution", "error must fall"),
     (Collapsing, "grid_update_keeps_the_function", "must keep the function .* allowed is 1e-05"),
     (Equal, "grid_update_is_finite_on_nasty_samples", "must be finite after an update"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
+import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from kanzoo.signature import checked
 
 MIN_RANGE = 1e-6  # of the domain's width: an input that varies less is constant, and keeps its knots
 _UNROLLED = 16  # functions that a compiler is given one by one
+_SEARCHED = 24  # inner knots from which a binary search beats a comparison with each
 MIN_SPACING = 0.01  # of the uniform step: no two knots come closer, so that no piece is too steep for float32
 
 
@@ -85,13 +87,7 @@ class BSpline(LocalBasis, AdaptiveBasis):
             # Knots in units of a cell, as seen from x: near[p - 1] <= 0 < near[p].
             distance = [inside - (index - self.degree + 1) for index in range(2 * self.degree)]
             return cell, _pieces(distance, torch.full_like(x, 1 / math.factorial(self.degree)))
-        knots = self.knots.to(x.dtype)
-        inner = knots[:, self.degree + 1 : self.degree + self.grid_size]
-        cell = (x.detach().unsqueeze(-2) >= inner.T).sum(-2)
-        first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)
-        places = [(first + place).flatten() for place in range(2 * self.degree)]
-        near = [knots.flatten().index_select(0, place).view_as(x) for place in places]
-        return cell, _pieces([x - knot for knot in near], torch.ones_like(x), lambda right, degree: near[right] - near[right - degree])
+        return local_splines(x, self.knots.to(x.dtype), self.degree)
 
     def interval(self) -> tuple[Tensor | float, Tensor | float]:
         """Return the ends of the grid of each input."""
@@ -166,20 +162,56 @@ class BSpline(LocalBasis, AdaptiveBasis):
         new = self.remade(grid_size=resolution).to(self.knots.device, self.knots.dtype)
         if not self._moved and resolution % self.grid_size == 0:
             return new
-        ends = self.cell_ends().double()
-        widths = ends.diff(dim=1)
-        parts = torch.ones_like(widths)
-        for _ in range(resolution - self.grid_size):
-            parts.scatter_add_(1, (widths / parts).argmax(1, keepdim=True), parts.new_ones(len(parts), 1))
-        cell = torch.arange(self.grid_size, device=ends.device).repeat(len(ends)).repeat_interleave(parts.flatten().long())
-        cell = cell.view(len(ends), resolution)
-        rank = torch.arange(resolution, device=ends.device) - (parts.cumsum(1) - parts).gather(1, cell)
-        inner = ends.gather(1, cell) + widths.gather(1, cell) * (rank / parts.gather(1, cell))
+        ends = finer_cells(self.cell_ends().double(), resolution)
         outside = (ends[:, -1:] - ends[:, :1]) / resolution * torch.arange(1, self.degree + 1, device=ends.device)
-        knots = torch.cat([ends[:, :1] - outside.flip(1), inner, ends[:, -1:], ends[:, -1:] + outside], 1)
+        knots = torch.cat([ends[:, :1] - outside.flip(1), ends, ends[:, -1:] + outside], 1)
         new.knots.copy_(knots)
         new._moved = True
         return new
+
+
+def local_splines(x: Tensor, knots: Tensor, degree: int) -> tuple[Tensor, list[Tensor]]:
+    """Return the cell of x, and the p + 1 splines of any knots that are not zero in it, each of the shape of `x`.
+
+    Args:
+        x: `(*batch, in)`.
+        knots: rising, those outside the grid included, `(in, G + 2 p + 1)`, of the dtype of `x`.
+        degree: p.
+    """
+    cell = _cells(x.detach(), knots[:, degree + 1 : -1 - degree].detach())
+    first = cell + 1 + knots.shape[1] * torch.arange(len(knots), device=x.device)
+    places = [(first + place).flatten() for place in range(2 * degree)]
+    near = [knots.flatten().index_select(0, place).view_as(x) for place in places]
+    return cell, _pieces([x - knot for knot in near], torch.ones_like(x), lambda right, degree: near[right] - near[right - degree])
+
+
+def _cells(x: Tensor, inner: Tensor) -> Tensor:
+    """Return how many of the inner knots `(in, G - 1)` are not above x `(*batch, in)`."""
+    if inner.shape[1] < _SEARCHED:
+        return (x.unsqueeze(-2) >= inner.T).sum(-2)
+    steps = inner.shape[1].bit_length()
+    knots = F.pad(inner, (0, 2**steps - 1 - inner.shape[1]), value=torch.inf)
+    before = knots.shape[1] * torch.arange(len(inner), device=x.device) - 1
+    cell = torch.zeros_like(x, dtype=torch.int64)
+    for half in (2**step for step in reversed(range(steps))):
+        knot = knots.flatten().index_select(0, (before + cell + half).flatten()).view_as(x)
+        cell = cell + half * (x >= knot)
+    return cell
+
+
+def finer_cells(ends: Tensor, resolution: int) -> Tensor:
+    """Return the ends `(in, resolution + 1)` of finer cells: the widest of those between `ends`, `(in, G + 1)`, is cut again and again.
+
+    Each time it is cut into one part more; its parts are equal, and none is narrower than half of an even cell of the new grid.
+    """
+    widths = ends.diff(dim=1)
+    parts = torch.ones_like(widths)
+    for _ in range(resolution - widths.shape[1]):
+        parts.scatter_add_(1, (widths / parts).argmax(1, keepdim=True), parts.new_ones(len(parts), 1))
+    cell = torch.arange(widths.shape[1], device=ends.device).repeat(len(ends)).repeat_interleave(parts.flatten().long())
+    cell = cell.view(len(ends), resolution)
+    rank = torch.arange(resolution, device=ends.device) - (parts.cumsum(1) - parts).gather(1, cell)
+    return torch.cat([ends.gather(1, cell) + widths.gather(1, cell) * (rank / parts.gather(1, cell)), ends[:, -1:]], 1)
 
 
 def _pieces(distance: list[Tensor], start: Tensor, gap: Callable[[int, int], Tensor] | None = None) -> list[Tensor]:

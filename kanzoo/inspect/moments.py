@@ -6,10 +6,12 @@ $g' = M^+ g$ of this equation, and not what the coefficients become, $c' = M^\to
 `max_exp_avg_sq`) becomes $v'_j = \sum_k (M^+_{jk})^2\,v_k$, the variance of g' for independent g: never negative. A new function on
 which no old one depends has no history: it gets the mean of its edge's v, without which its first steps would be too long. Steps stay.
 
-Parameters inside a basis that have grown keep their moments; the new numbers get zero and the mean of v.
+Parameters inside a basis that have grown, and begin with the old numbers, keep their moments; the new numbers get zero and the mean of v.
+Others begin anew.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -46,29 +48,37 @@ def carry_over(optimizer: Optimizer, layer: KANLayer, before: nn.Parameter, chan
 
 
 def carry_over_inner(optimizer: Optimizer, before: nn.Module, after: nn.Module) -> None:
-    """Put the parameters of a finer basis that have grown in the place of those of the one before, with their moments."""
+    """Put the parameters of a finer basis that have grown in the place of those of the one before, with the moments of what is the same."""
     for name, parameter in before.named_parameters():
         grown = after.get_parameter(name)
-        if grown is not parameter:
-            _replace(optimizer, parameter, grown, lambda value, squares, grown=grown: _padded(value, grown, squares))  # type: ignore[misc]
+        if grown is parameter:
+            continue
+        begins_alike = torch.equal(grown[_block(parameter)], parameter)
+        mapped = partial(_padded, like=grown) if begins_alike else None
+        _replace(optimizer, parameter, grown, mapped)
 
 
-def _replace(optimizer: Optimizer, before: nn.Parameter, after: nn.Parameter, mapped: Callable[[Tensor, bool], Tensor]) -> None:
-    """Let an optimizer hold another parameter; `mapped` takes a moment, and whether it is one of squares."""
+def _replace(optimizer: Optimizer, before: nn.Parameter, after: nn.Parameter, mapped: Callable[[Tensor, bool], Tensor] | None) -> None:
+    """Let an optimizer hold another parameter; `mapped` takes a moment, and whether it is one of squares; None lets it begin anew."""
     for group in optimizer.param_groups:
         group["params"][:] = [after if parameter is before else parameter for parameter in group["params"]]
     state = optimizer.state.pop(before, None)
-    if state is None:
+    if state is None or mapped is None:
         return
     optimizer.state[after] = {
         key: mapped(value, key in _SQUARES) if key in (*_MEANS, *_SQUARES) and value is not None else value for key, value in state.items()
     }
 
 
-def _padded(value: Tensor, like: Tensor, squares: bool) -> Tensor:
+def _padded(value: Tensor, squares: bool, like: Tensor) -> Tensor:
     new = torch.full_like(like, float(value.mean()) if squares else 0.0)
-    new[tuple(slice(size) for size in value.shape)] = value
+    new[_block(value)] = value
     return new
+
+
+def _block(value: Tensor) -> tuple[slice, ...]:
+    """Return where the numbers of a tensor stand in a larger one that begins with it."""
+    return tuple(slice(size) for size in value.shape)
 
 
 def _mapped(layer: KANLayer, stored: Tensor, inverse: Tensor, squares: bool) -> Tensor:

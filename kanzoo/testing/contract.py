@@ -44,7 +44,7 @@ def class_attributes_are_declared(subject: Subject) -> None:
     subject.require(resolution in (*names, None), f"resolution must name one of the arguments {names} or be None", repr(resolution))
     subject.require(support in ("local", "global"), "support must be 'local' or 'global'", repr(support))
     order = subject.make().order
-    subject.require(order is None or (type(order) is int and order >= 1), "order must be None or an integer >= 1", repr(order))
+    subject.require(order is None or (type(order) is int and order >= 0), "order must be None or an integer >= 0", repr(order))
 
 
 @basis_check(Basis, EdgeBasis)

@@ -22,6 +22,7 @@ from kanzoo_bases.wav_kan import WavKAN
 NESTED = {
     **{"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)},
     **{"bernstein": (4, 9), "fractional_jacobi": (4, 9), "hermite": (4, 9), "rational_jacobi": (4, 9), "sine": (3, 6)},
+    **{"free_knot_bspline": (4, 9), "piecewise_linear": (5, 12)},
 }
 
 
@@ -72,6 +73,13 @@ def test_the_function_of_a_convolution_stays(name, groups):
     report = refine(layer, NESTED.get(name, (8, 15))[1], x)[""]
     assert relative(layer(x), y) < (5e-3 if name == "gaussian_rbf" else 1e-6)
     assert layer.coeff.shape == (4, 2 // groups, 3, 3, report.num_basis)
+
+
+def test_elements_on_halved_cells_give_the_same_function():
+    net, x = KAN([2, 4, 1], family("finite_element", 3), generator=generator()), normal(200, 2)
+    y = net(x)
+    assert all(found.residual < 1e-6 for found in refine(net, 6, x).values())
+    assert relative(net(x), y) < 1e-6
 
 
 def test_gaussians_come_as_near_as_they_can_and_say_so():
@@ -211,6 +219,20 @@ def test_a_foreign_basis_keeps_its_parameters():
     assert relative(layer(x), y) < 1e-6
 
 
+class Renamed(Tilted):
+    """A basis with a parameter that only its lowest resolution has."""
+
+    def __init__(self, in_features, count=3):
+        super().__init__(in_features, count)
+        if count == 3:
+            self.lowest = nn.Parameter(torch.zeros(()))
+
+
+def test_parameters_that_vanish_are_refused():
+    with pytest.raises(ValueError, match="parameters of Renamed must stay or grow with count, but 'lowest' does not"):
+        refine(KANLinear(2, 3, Renamed), 4)
+
+
 def test_global_random_state_stays():
     net, x = KAN([2, 3, 1], family("bspline"), generator=generator()), normal(20, 2)
     state = torch.get_rng_state()
@@ -271,6 +293,21 @@ def test_numbers_inside_a_basis_that_have_grown_keep_their_moments():
     assert torch.equal(after["exp_avg"], torch.cat([before["exp_avg"], torch.zeros(3)]))
     assert torch.equal(after["exp_avg_sq"], torch.cat([before["exp_avg_sq"], before["exp_avg_sq"].mean().expand(3)]))
     assert after["step"] == before["step"]
+
+
+def test_numbers_inside_a_basis_that_are_other_ones_begin_anew():
+    layer, x = KANLinear(2, 3, family("free_knot_bspline"), generator=generator()), normal(50, 2)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(x).sin().sum().backward()
+    optimizer.step()
+    old = dict(layer.expansion.basis.named_parameters())
+    refine(layer, 9, x, optimizer=optimizer)
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in layer.expansion.basis.named_parameters():
+        assert parameter.shape != old[name].shape
+        assert id(parameter) in held
+        assert not optimizer.state.get(parameter)
+        assert old[name] not in optimizer.state
 
 
 def test_numbers_inside_a_basis_that_do_not_train_stay_so():

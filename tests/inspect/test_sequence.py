@@ -17,10 +17,16 @@ FAMILIES = {
     "bspline": ({"grid_size": 4}, 3),
     "chebyshev": ({"degree": 4}, 2),
     "fourier": ({"degree": 2}, 1),
+    "free_knot_bspline": ({"grid_size": 4}, 3),
     "gaussian_rbf": ({"grid_size": 6}, 5),
     "jacobi": ({"degree": 4}, 2),
+    "piecewise_linear": ({"grid_size": 4}, 3),
     "wavelet": ({"levels": 2}, 1),
 }
+
+#: Families whose grid moves by an update, and those whose grid is no longer even after a refinement.
+ADAPTIVE = {"bspline", "piecewise_linear"}
+UNEVEN = {*ADAPTIVE, "free_knot_bspline"}
 
 #: How well a family of as few functions can follow another: a moved grid, narrower Gaussians.
 ROUGHLY = 0.3
@@ -57,9 +63,9 @@ def test_any_order_keeps_the_function(data):
         basis = dense_stack(net).layers[0].expansion.basis
         if act == "update_grid":
             net.update_grid(x)
-            moved = name == "bspline"
+            moved = moved or name in ADAPTIVE
         elif act == "refine":
-            moved = moved or name == "bspline"  # old knots stay, so new ones are not even
+            moved = moved or name in UNEVEN  # old knots stay, so new ones are not even
             report = refine(net, basis.constructed_with()[basis.resolution] + step, x)
             if name != "gaussian_rbf":
                 bound = 1e-4
