@@ -305,6 +305,53 @@ def test_mlp_layernorm_is_normalised_before_every_layer():
     torch.testing.assert_close(model(x), expected)
 
 
+def test_faster_kan_is_the_bells_that_the_original_shows_with_their_whole_gradient():
+    model = network("faster_kan")
+    x = expected = inputs().requires_grad_()
+    centers = torch.linspace(-1.2, 0.2, 8, dtype=torch.float64)
+    for layer, norm in zip(kan_layers(model), norms(model, nn.LayerNorm), strict=True):
+        place = F.layer_norm(expected, expected.shape[-1:], norm.weight, norm.bias)
+        expected = sum_of_edges(1 - (place.unsqueeze(-1) - centers).tanh() ** 2, layer.coeff)
+        assert layer.bias is None
+    torch.testing.assert_close(model(x), expected)
+    (ours,), (exact,) = (torch.autograd.grad(y.square().sum(), x) for y in (model(x), expected))
+    torch.testing.assert_close(ours, exact)
+
+
+def test_sine_kan_is_sines_with_the_phases_of_the_paper():
+    model = network("sine_kan")
+    x = expected = inputs()
+    k = torch.arange(1, 9, dtype=torch.float64)
+    growth = math.prod(0.9724108095811765 * g**-0.9884401790754128 + 0.999449553483052 for g in range(1, 8))
+    for layer in kan_layers(model):
+        phase = growth * (k / 9 + torch.linspace(0, math.pi, layer.in_features, dtype=torch.float64).unsqueeze(1))
+        values = (expected.unsqueeze(-1) * layer.expansion.basis.frequency + phase).sin()
+        expected = sum_of_edges(values, layer.coeff) + layer.bias
+    torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)  # the buffer of phases has been rounded
+
+
+def test_relu_kan_is_products_of_two_relus():
+    model = network("relu_kan")
+    x = expected = inputs()
+    for layer in kan_layers(model):
+        start, end = (side.T for side in layer.expansion.basis.ends())
+        z = expected.unsqueeze(-1)
+        values = ((end - z).relu() * (z - start).relu()) ** 2 * 16 / (end - start) ** 4
+        expected = sum_of_edges(values, layer.coeff) + layer.bias
+    torch.testing.assert_close(model(x), expected)
+
+
+def test_kat_is_a_rational_function_a_group_before_a_linear_layer():
+    model = network("kat")
+    x = expected = inputs()
+    for layer in kan_layers(model):
+        a, b = layer.expansion.basis.numerator, layer.expansion.basis.denominator
+        groups = expected.chunk(8, -1)
+        bent = [sum(a[n] * z**n for n in range(6)) / (1 + sum(b[g, n - 1] * z**n for n in range(1, 5)).abs()) for g, z in enumerate(groups)]
+        expected = F.linear(torch.cat(bent, -1), layer.coeff[..., 0], layer.bias)
+    torch.testing.assert_close(model(x), expected)
+
+
 # How they begin
 
 
@@ -317,6 +364,8 @@ def test_mlp_layernorm_is_normalised_before_every_layer():
         ("fourier_kan", lambda n, k: 1 / math.sqrt(n * 5)),
         ("wav_kan_bn", lambda n, k: 1 / math.sqrt(3 * n)),
         ("bsrbf_kan", lambda n, k: 1 / math.sqrt(3 * n * k)),
+        ("relu_kan", lambda n, k: 1 / math.sqrt(3 * n * k)),
+        ("kat", lambda n, k: math.sqrt(2.8178 / n)),
     ],
 )
 def test_coefficients_begin_as_published(preset, std):
@@ -344,4 +393,5 @@ def test_parameters_are_counted_as_in_the_table_of_bsrbf_kan():
     assert counts["fast_kan"] == 9 * edges + 2 * (64 + 64) + 64 + 10
     assert counts["efficient_kan"] == 9 * edges
     assert counts["bsrbf_kan"] == 9 * edges + 2 * (64 + 64)
+    assert counts["faster_kan"] == 8 * edges + 2 * (64 + 64)
     assert counts["mlp_layernorm"] == edges + 2 * (64 + 64) + 64 + 10
