@@ -1,5 +1,7 @@
-"""Commands on trained networks: kanzoo inspect RUN prune, refine, convert, attribute, coverage. Imports stay inside the commands."""
+"""Commands on trained networks: kanzoo inspect RUN prune, refine, formula, plot, ... Imports stay inside the commands."""
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +10,7 @@ from kanzoo.cli_options import Accelerator, DataDir, PluginOverrides, Uri, data_
 from kanzoo.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from kanzoo.inspection import Outcome, Tool
 
@@ -52,7 +54,7 @@ def prune(
     from kanzoo.inspection import Prune
 
     tool = Prune(threshold, sparsity, max_loss, parts, finetune)  # type: ignore[arg-type]
-    _inspect(context, tool, data_dir, tracking_uri, accelerator)
+    _inspect(context, tool, data_dir, tracking_uri, accelerator, _figures)
 
 
 @inspect.command()
@@ -67,7 +69,7 @@ def refine(
     """Raise the resolution of every basis; the function stays."""
     from kanzoo.inspection import Refine
 
-    _inspect(context, Refine(to), data_dir, tracking_uri, accelerator)
+    _inspect(context, Refine(to), data_dir, tracking_uri, accelerator, _figures)
 
 
 @inspect.command()
@@ -88,7 +90,7 @@ def convert(
     arguments = given(plugin, overrides or [])
     from kanzoo.inspection import Convert
 
-    _inspect(context, Convert(plugin, arguments), data_dir, tracking_uri, accelerator)
+    _inspect(context, Convert(plugin, arguments), data_dir, tracking_uri, accelerator, _figures)
 
 
 @inspect.command()
@@ -107,7 +109,7 @@ def attribute(
     from kanzoo.inspection import Attribute
 
     tool = Attribute(None if numbers is None else list(map(int, numbers)))
-    _bars(_inspect(context, tool, data_dir, tracking_uri, accelerator), "attribution/", "input")
+    _inspect(context, tool, data_dir, tracking_uri, accelerator, lambda outcome: _bars(outcome, "attribution/", "input"))
 
 
 @inspect.command()
@@ -121,11 +123,54 @@ def coverage(
     """Tell the share of each layer's inputs that lie in the domain of its basis."""
     from kanzoo.inspection import Coverage
 
-    _bars(_inspect(context, Coverage(), data_dir, tracking_uri, accelerator), "coverage/", "layer")
+    _inspect(context, Coverage(), data_dir, tracking_uri, accelerator, lambda outcome: _bars(outcome, "coverage/", "layer"))
 
 
-def _inspect(context: typer.Context, tool: "Tool", data_dir: "Path | None", tracking_uri: str | None, accelerator: str) -> "Outcome":
-    """Apply the tool, and print what became of score and size."""
+@inspect.command()
+def formula(
+    context: typer.Context,
+    *,
+    seconds: Annotated[float, typer.Option(min=0, help="After which no further improvement is begun.")] = 30.0,
+    goal: Annotated[float, typer.Option(min=0, help="Relative error at which a formula is good enough.")] = 1e-6,
+    functions: Annotated[str | None, typer.Option(help="What edges may be: x,x^2,sin; by default all.", show_default=False)] = None,
+    threshold: Annotated[float | None, typer.Option(help="Cut the edges that score less first.", show_default=False)] = None,
+    data_dir: DataDir = None,
+    tracking_uri: Uri = None,
+    accelerator: Accelerator = "auto",
+) -> None:
+    """Read a formula of the data's own names and units for each output."""
+    from kanzoo.inspection.formula import ReadFormula
+
+    allowed = None if functions is None else tuple(part.strip() for part in functions.split(","))
+    _inspect(context, ReadFormula(seconds, goal, allowed, threshold), data_dir, tracking_uri, accelerator, _formulas)
+
+
+@inspect.command()
+def plot(
+    context: typer.Context,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; by default runs/plots/RUN.", show_default=False)] = None,
+    data_dir: DataDir = None,
+    tracking_uri: Uri = None,
+    accelerator: Accelerator = "auto",
+) -> None:
+    """Draw the network, the edge functions of each layer, and a page on which each edge can be looked at."""
+    from kanzoo.inspection.plot import Plot
+
+    if out is not None and out.exists() and not out.is_dir():
+        raise InvalidInput(f"--out must be a folder, got {str(out)!r}")
+    _inspect(context, Plot(), data_dir, tracking_uri, accelerator, lambda outcome: _files(outcome, out))
+
+
+def _inspect(
+    context: typer.Context,
+    tool: "Tool",
+    data_dir: Path | None,
+    tracking_uri: str | None,
+    accelerator: str,
+    show: "Callable[[Outcome], None]",
+) -> None:
+    """Apply the tool, and print what became of score and size, and what the tool found."""
     if accelerator not in ("auto", "cpu", "gpu"):
         raise InvalidInput(f"accelerator must be one of auto, cpu, gpu, got {accelerator!r}")
     from rich.text import Text
@@ -145,10 +190,51 @@ def _inspect(context: typer.Context, tool: "Tool", data_dir: "Path | None", trac
         for name, pair in outcome.figures.items():
             table.add_row(name, f"{pair['before']:.6g}", f"{pair['after']:.6g}")
         terminal.console.print(table)
-        for name, value in outcome.finding.figures.items():
-            terminal.say(f"{name}: {value:.3g}")
+    show(outcome)
     terminal.say(f"Run {outcome.run_id} in experiment {outcome.row.experiment}")
-    return outcome
+
+
+def _figures(outcome: "Outcome") -> None:
+    """Print the figures of the tool, one a line."""
+    from kanzoo import terminal
+
+    for name, value in outcome.finding.figures.items():
+        terminal.say(f"{name}: {value:.3g}")
+
+
+def _formulas(outcome: "Outcome") -> None:
+    """Print the formula of each output, how well it does, and which simpler ones there are."""
+    from rich.text import Text
+
+    from kanzoo import terminal
+
+    for found in outcome.finding.report["outputs"]:
+        terminal.say(f"{found['name']} = {_rounded(found['expression'])}")
+        terminal.say(f"r² {found['r2_data']:.6f} against the data, {found['r2_network']:.6f} against the network")
+        table = terminal.new_table("complexity", "relative error", "formula", title=Text(f"Formulas of {found['name']}, simplest first"))
+        for one in found["pareto"]:
+            table.add_row(str(one["complexity"]), f"{one['error']:.2e}", Text(_rounded(one["expression"])))
+        terminal.console.print(table)
+    terminal.say(f"The network's relative error: {outcome.finding.report['error_network']:.2e}")
+
+
+def _rounded(expression: str) -> str:
+    """Return an expression with 5 digits of each number that has more."""
+    return re.sub(r"\d+\.\d+(?:e[+-]?\d+)?", lambda found: f"{float(found[0]):.5g}", expression)
+
+
+def _files(outcome: "Outcome", folder: Path | None) -> None:
+    """Write the files that the tool made into a folder, and tell where they are."""
+    from kanzoo import terminal
+
+    folder = Path("runs") / "plots" / outcome.row.run_id if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in outcome.finding.files.items():
+        path = folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        terminal.say(str(path))
+    for note in outcome.finding.report["notes"]:
+        terminal.say(note)
 
 
 def _bars(outcome: "Outcome", prefix: str, what: str) -> None:

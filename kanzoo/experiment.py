@@ -167,8 +167,8 @@ def load_cell(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> t
         weights = tracker.artifact(run_id, "weights.safetensors", Path(folder)).read_bytes()
         (cell,) = compose(str(config), data_dir=data_dir)
     task = build(cell, data_dir)
-    for resolution in list(fitting.resolutions(cell).values())[-1:]:
-        refine(task.model, resolution)  # the shapes alone: the weights are the recorded ones
+    for resolution in fitting.resolutions(cell).values():
+        refine(task.model, resolution)  # the families alone: the weights are the recorded ones
     task.model.load_state_dict(load(weights))
     return cell, task
 

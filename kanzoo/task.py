@@ -86,6 +86,23 @@ class Report:
     files: Mapping[str, bytes | str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Variables:
+    """What the columns of a network's input and output are called, and in which units they are, for tools that speak to people.
+
+    Attributes:
+        inputs: names of the inputs; x1, x2, ... when None.
+        outputs: names of the outputs; y, or y1, y2, ..., when None.
+        input_units: (center, scale) of each input, where the network sees (x - center) / scale.
+        output_units: (center, scale) of each output, where the network gives (y - center) / scale.
+    """
+
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    input_units: tuple[Tensor, Tensor] | None = None
+    output_units: tuple[Tensor, Tensor] | None = None
+
+
 class Task(LightningModule, ABC):
     """A problem to be solved by any network of a factory, as a Lightning module.
 
@@ -149,6 +166,10 @@ class Task(LightningModule, ABC):
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return what the network is called with for a batch: its first tensor. A task on graphs looks up the nodes and edges here."""
         return (batch[0],)
+
+    def variables(self) -> Variables:
+        """Return names and units of the network's inputs and outputs; by default nobody knows any."""
+        return Variables()
 
     def prepare(self, layers: Layers, *, data_dir: Path | None = None, seed: int = 0) -> None:
         """Load the data and build the network."""

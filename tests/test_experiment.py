@@ -143,12 +143,13 @@ def test_loaded_run_predicts_as_the_trained_one_did(finished: Finished, monkeypa
     assert not torch.equal(fresh(fresh.data.test.tensors[0]), task(task.data.test.tensors[0]))
 
 
-def test_refined_run_is_recorded_with_its_size_at_the_end_and_loads(tiny: str, uri: str) -> None:
-    cell = cell_of(tiny, "basis.name=bspline", "trainer.refine={every: 1, to: [6, 9]}", "trainer.grid_updates=1")
+@pytest.mark.parametrize(("basis", "num_basis"), [("bspline", 9 + 3), ("gaussian_rbf", 9)])
+def test_refined_run_is_recorded_with_its_size_at_the_end_and_loads(tiny: str, uri: str, basis: str, num_basis: int) -> None:
+    cell = cell_of(tiny, f"basis.name={basis}", "basis.grid_size=5", "trainer.refine={every: 1, to: [6, 9]}", "trainer.grid_updates=1")
     row = experiment.run(cell, Place(uri, "refined", accelerator="cpu"))
     run, task = Tracker(uri).run(row.run_id), experiment.load_run(row.run_id, uri)
     counts = num_parameters(task.model)
-    assert counts["coefficients"] == (9 + 3) * (2 * 1 + 1 * 2)
+    assert counts["coefficients"] == num_basis * (2 * 1 + 1 * 2)
     assert (row.num_parameters, row.num_coefficients) == (sum(counts.values()), counts["coefficients"])
     assert (run.data.metrics["num_parameters"], run.data.metrics["num_parameters/coefficients"]) == (
         row.num_parameters,

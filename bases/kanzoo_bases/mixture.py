@@ -45,7 +45,7 @@ class Mixture(Basis):
     resolution = None
     support = "global"
     reference = "arXiv:1806.09055"
-    family = "mixture"
+    family = "learnt"
     formula = "w_m phi_mk(x) of member bases m, w = softmax(a), a learnt"
 
     @checked

@@ -31,6 +31,7 @@ class PiecewiseLinear(BSpline):
     """
 
     reference = "arXiv:2410.03801"
+    family = "spline"
     formula = "hat functions: 1 at knot k, 0 at the others, linear between, on a grid that can follow the data"
 
     @checked

@@ -40,6 +40,7 @@ class Sinc(Basis):
     resolution = "grid_size"
     support = "global"
     reference = "arXiv:2410.04096"
+    family = "wavelet"
     formula = "sin(pi z) / (pi z), z = (x - m) / h_j - k, h_j = h / j"
 
     @checked

@@ -55,7 +55,7 @@ def edge_magnitudes(model: nn.Module, *inputs: Any, metric: Metric = "std") -> d
     if metric not in get_args(Metric):
         raise ValueError(f"metric must be one of {', '.join(get_args(Metric))}, got {metric!r}")
     layers = kan_layers(model)
-    return {name: shaped_edges(layers[name], _magnitude(layers[name], x, metric).T) for name, x in layer_inputs(model, *inputs).items()}
+    return {name: shaped_edges(layers[name], magnitude(layers[name], x, metric).T) for name, x in layer_inputs(model, *inputs).items()}
 
 
 @torch.no_grad()
@@ -96,7 +96,7 @@ def attribution(model: nn.Module, x: Tensor, *, outputs: Tensor | None = None) -
     edges: list[Tensor] = []
     for layer in reversed(stack.layers):
         rows = seen[names[layer]]
-        edge = _magnitude(layer, rows, "std").T
+        edge = magnitude(layer, rows, "std").T
         node = _spread(torch.cat([edge_values(layer, part).sum(1) for part in in_chunks(layer, rows)]))
         # Rounding of a sum of edges that cancel: no smaller number means anything.
         node = node.maximum(torch.finfo(node.dtype).eps * edge.sum(1))
@@ -107,8 +107,9 @@ def attribution(model: nn.Module, x: Tensor, *, outputs: Tensor | None = None) -
     return Attribution(edges, nodes)
 
 
-def _magnitude(layer: KANLayer, x: Tensor, metric: Metric) -> Tensor:
-    """Return the magnitude of each edge over inputs `(N, in)`: `(in, E)`."""
+@torch.no_grad()
+def magnitude(layer: KANLayer, x: Tensor, metric: Metric = "std") -> Tensor:
+    """Return how much each edge of a layer gives over inputs `(N, in)`: `(in, E)`; see `edge_magnitudes`."""
 
     def mean(values: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.stack([values(edge_values(layer, part)).sum(0) for part in in_chunks(layer, x)]).sum(0) / len(x)

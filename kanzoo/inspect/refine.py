@@ -37,10 +37,10 @@ class Refinement:
 def refine(model: nn.Module, resolution: int, *inputs: Any, optimizer: Optimizer | None = None) -> dict[str, Refinement]:
     r"""Raise the resolution of every basis of a network, or of one layer, in place, so that its function stays.
 
-    Each basis is made again by `Basis.refined`. Where the new family begins with the old one (polynomials, Fourier series, wavelets)
-    its coefficients are the old ones and zeros: nothing changes. Else they are re-fitted in float64 on what the layer sees and on points of
-    the domain, which count little (`kanzoo.layers.expansion.refit`): exact up to rounding where the new functions span the old ones,
-    as those of B-splines, whose new knots contain the old. Gaussians do not span wider ones: the report tells how near they come.
+    Each basis is made again by `Basis.refined`. Where the new family begins with the old one (polynomials, Fourier series, wavelets,
+    Gaussians of several widths) its coefficients are the old ones and zeros: nothing changes. Else they are re-fitted in float64 on what
+    the layer sees and on points of the domain, which count little (`kanzoo.layers.expansion.refit`): exact up to rounding where the new
+    functions span the old ones, as those of B-splines, whose new knots contain the old; else the report tells how near they come.
 
     Args:
         model: a network, or one layer.

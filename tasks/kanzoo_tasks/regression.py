@@ -14,7 +14,7 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, 
 from kanzoo.layers.factory import Layers
 from kanzoo.models import DenseNet
 from kanzoo.signature import checked
-from kanzoo.task import Batch, Data, Task
+from kanzoo.task import Batch, Data, Task, Variables
 from kanzoo_tasks.data import table
 from kanzoo_tasks.data.formula import sample
 from kanzoo_tasks.data.parts import Part, Parts
@@ -54,6 +54,8 @@ class Regression(Task):
     input_scale: Tensor
     target_mean: Tensor
     target_std: Tensor
+    features: tuple[str, ...]
+    targets: tuple[str, ...]
 
     @checked
     def __init__(
@@ -75,7 +77,7 @@ class Regression(Task):
         self.file, self.target, self.hidden = file, target, list(hidden)
 
     def load(self, data_dir: Path | None, seed: int) -> Data:
-        """Return scaled inputs `(samples, features)` and standardised targets `(samples, targets)`."""
+        """Return scaled inputs `(samples, features)` and standardised targets `(samples, targets)`; note their names."""
         noise = np.random.default_rng([seed, 1])  # apart from the generator of the data, which stay the same
         parts = self._read(data_dir, seed)
         x, y = parts.train
@@ -103,6 +105,10 @@ class Regression(Task):
         loss = nn.functional.mse_loss(prediction, y)
         return loss, prediction * self.target_std + self.target_mean, y * self.target_std + self.target_mean
 
+    def variables(self) -> Variables:
+        """Return the names of a formula's variables or a table's columns, and the scaling of both sides."""
+        return Variables(self.features, self.targets, (self.input_center, self.input_scale), (self.target_mean, self.target_std))
+
     def metrics(self) -> MetricCollection:
         """Return root mean squared error, mean absolute error and coefficient of determination."""
         return MetricCollection({"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": R2Score()})
@@ -113,8 +119,11 @@ class Regression(Task):
             # One generator a part: the test samples do not depend on the number of the training samples.
             generators = np.random.default_rng(seed).spawn(3)
             sizes = (self.num_train, self.num_test, self.num_test)
+            self.features, self.targets = function.variables, ("y",)
             return Parts(*(sample(function, ranges, size, generator) for size, generator in zip(sizes, generators, strict=True)))
-        return table.split(self._table(data_dir), seed)
+        read = self._table(data_dir)
+        self.features, self.targets = read.features, read.targets
+        return table.split(read, seed)
 
     def _table(self, data_dir: Path | None) -> table.Table:
         if self.dataset == "diabetes":

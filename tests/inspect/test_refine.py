@@ -22,7 +22,7 @@ from kanzoo_bases.wav_kan import WavKAN
 NESTED = {
     **{"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)},
     **{"bernstein": (4, 9), "fractional_jacobi": (4, 9), "hermite": (4, 9), "rational_jacobi": (4, 9), "sine": (3, 6)},
-    **{"free_knot_bspline": (4, 9), "piecewise_linear": (5, 12)},
+    **{"free_knot_bspline": (4, 9), "gaussian_rbf": (5, 12), "piecewise_linear": (5, 12)},
 }
 
 
@@ -64,14 +64,14 @@ def test_the_function_of_a_network_stays(name, squash, moved):
     assert relative(net(x), y) < 1e-6
 
 
-@pytest.mark.parametrize("name", [*NESTED, "gaussian_rbf"])
+@pytest.mark.parametrize("name", NESTED)
 @pytest.mark.parametrize("groups", [1, 2])
 def test_the_function_of_a_convolution_stays(name, groups):
-    layer = KANConv2d(2, 4, 3, family(name, NESTED.get(name, (8,))[0]), padding=1, groups=groups, generator=generator())
+    layer = KANConv2d(2, 4, 3, family(name), padding=1, groups=groups, generator=generator())
     x = normal(4, 2, 6, 6)
     y = layer(x)
-    report = refine(layer, NESTED.get(name, (8, 15))[1], x)[""]
-    assert relative(layer(x), y) < (5e-3 if name == "gaussian_rbf" else 1e-6)
+    report = refine(layer, NESTED[name][1], x)[""]
+    assert relative(layer(x), y) < 1e-6
     assert layer.coeff.shape == (4, 2 // groups, 3, 3, report.num_basis)
 
 
@@ -82,12 +82,26 @@ def test_elements_on_halved_cells_give_the_same_function():
     assert relative(net(x), y) < 1e-6
 
 
-def test_gaussians_come_as_near_as_they_can_and_say_so():
-    net, x = KAN([2, 4, 1], partial(GaussianRBF, grid_size=8), generator=generator()), normal(200, 2)
+def test_a_family_that_cannot_span_the_old_one_says_so():
+    class Even(GaussianRBF):
+        def refined(self, resolution):
+            return self.remade(grid_size=resolution)  # narrower Gaussians alone
+
+    net, x = KAN([2, 4, 1], partial(Even, grid_size=8), generator=generator()), normal(200, 2)
     y = net(x)
     report = refine(net, 15, x)
     assert 1e-5 < report["0"].residual < 1e-2
-    assert relative(net(x), y) < 1e-2
+    assert 1e-5 < relative(net(x), y) < 1e-2
+
+
+@pytest.mark.parametrize("squash", ["tanh", "none"])
+@pytest.mark.parametrize("resolutions", [(9,), (15,), (16,), (32,), (50,), (15, 32, 50)])
+def test_gaussians_stay_the_same_function_at_the_ends_of_the_domain_and_beyond(squash, resolutions):
+    net, x = KAN([2, 4, 1], GaussianRBF, squash=squash, generator=generator()), 4 * normal(300, 2)
+    y = net(x)
+    for resolution in resolutions:
+        assert all(found.residual < 1e-12 for found in refine(net, resolution, x).values())
+    assert relative(net(x), y) < 1e-6
 
 
 def test_networks_with_other_parts_in_training_mode():

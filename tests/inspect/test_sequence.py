@@ -28,7 +28,7 @@ FAMILIES = {
 ADAPTIVE = {"bspline", "piecewise_linear"}
 UNEVEN = {*ADAPTIVE, "free_knot_bspline"}
 
-#: How well a family of as few functions can follow another: a moved grid, narrower Gaussians.
+#: How well a family of as few functions can follow another: a moved grid.
 ROUGHLY = 0.3
 
 
@@ -67,9 +67,8 @@ def test_any_order_keeps_the_function(data):
         elif act == "refine":
             moved = moved or name in UNEVEN  # old knots stay, so new ones are not even
             report = refine(net, basis.constructed_with()[basis.resolution] + step, x)
-            if name != "gaussian_rbf":
-                bound = 1e-4
-                assert all(found.residual < 1e-5 for found in report.values())
+            bound = 1e-4
+            assert all(found.residual < 1e-5 for found in report.values())
         elif act == "prune":
             net, report = prune(net, x, threshold=1e-7)
             bound = 1e-3

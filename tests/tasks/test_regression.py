@@ -249,3 +249,29 @@ def test_training_lowers_the_loss(plain: bool, tmp_path: Path) -> None:
     assert after < 0.6 * before
     assert {"test/rmse", "test/mae", "test/r2"} <= set(trainer.callback_metrics)
     assert float(trainer.callback_metrics["test/r2"]) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"formula": "x1*x3"}, (("x1", "x2", "x3"), ("y",))),
+        ({"dataset": "feynman", "formula": "I.6.2"}, (("sigma", "theta"), ("y",))),
+        ({"dataset": "linnerud"}, (("Chins", "Situps", "Jumps"), ("Weight", "Waist", "Pulse"))),
+    ],
+)
+def test_variables_undo_the_scaling(changes: dict[str, object], names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+    task = prepared(**changes)  # type: ignore[arg-type]
+    found = task.variables()
+    assert (found.inputs, found.outputs) == names
+    assert found.input_units is not None
+    assert found.output_units is not None
+    batch = task.data.train.tensors
+    (center, scale), (mean, std) = found.input_units, found.output_units
+    raw = task._read(None, 0).train
+    np.testing.assert_allclose((batch[0] * scale + center).numpy(), raw.x, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose((batch[1] * std + mean).numpy(), raw.y, rtol=1e-4, atol=1e-5)
+
+
+def test_houses_have_the_names_of_their_columns(houses: Path) -> None:
+    found = prepared(dataset="csv", file=str(houses), target="price").variables()
+    assert (found.inputs, found.outputs) == (("size", "rooms"), ("price",))

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import sympy as sp
@@ -16,11 +17,15 @@ from kanzoo.inspect.formula.library import LIBRARY, Candidate, check_library
 from kanzoo.inspect.formula.mult import Affine, Multiply
 from kanzoo.inspect.formula.report import Formula, Report, complexity, front
 from kanzoo.inspect.formula.snap import Choice, Data, polish, simplify, snap, substitute
-from kanzoo.inspect.formula.symbolic import SymbolicLayer, numeric_layer
+from kanzoo.inspect.formula.symbolic import SymbolicLayer, number, numeric_layer
+from kanzoo.inspect.layer import squash_of
 from kanzoo.layers.linear import KANLinear
 
 #: Relative error from which on a formula counts as exact.
 EXACT = 1e-6
+
+#: Complexity above which an expression is no formula that anybody would read.
+MOST_COMPLEX = 400
 
 
 def as_stack(model: nn.Module) -> list[nn.Module]:
@@ -28,21 +33,25 @@ def as_stack(model: nn.Module) -> list[nn.Module]:
 
     Raises:
         TypeError: a layer is not `KANLinear` (with an `Affine` in front), `Multiply` or `SymbolicLayer`.
+        ValueError: the squash of a layer is `layernorm`, so that an edge is not a function of its input alone.
     """
-    layers = list(model) if isinstance(model, (nn.Sequential, nn.ModuleList)) else [model]
+    layers = enumerate(model) if isinstance(model, (nn.Sequential, nn.ModuleList)) else [("", model)]
     units: Affine | None = None
     stack: list[nn.Module] = []
-    for layer in layers:
+    for name, layer in layers:
         if isinstance(layer, Affine) and units is None:
             units = copy.deepcopy(layer).double()
         elif isinstance(layer, KANLinear):
+            if squash_of(layer).norm is not None:
+                raise ValueError(f"every squash must be elementwise for edges to be functions, got 'layernorm' in layer '{name}'")
             stack.append(numeric_layer(layer, units))
             units = None
         elif isinstance(layer, (Multiply, SymbolicLayer)) and units is None:
             stack.append(copy.deepcopy(layer))
         else:
+            where = "" if layer is model else f" in layer '{name}'"
             raise TypeError(
-                f"model must be made of KANLinear (an Affine in front of it), Multiply and SymbolicLayer, got {type(layer).__name__}"
+                f"model must be made of KANLinear (an Affine in front of it), Multiply and SymbolicLayer, got {type(layer).__name__}{where}"
             )
     if units is not None or not stack or not isinstance(stack[0], SymbolicLayer):
         raise TypeError("model must begin with a KANLinear or SymbolicLayer, and end with no Affine")
@@ -66,6 +75,7 @@ def read_formula(
     y: Tensor,
     names: Sequence[str] | None = None,
     *,
+    units: Affine | None = None,
     library: Sequence[Candidate] = LIBRARY,
     goal: float = EXACT,
     seconds: float = 30.0,
@@ -82,13 +92,15 @@ def read_formula(
         x: inputs `(N, in)`, as the network takes them.
         y: targets `(N, out)`.
         names: of the inputs; `x1 ... xn` when None.
+        units: of the targets, where the network gives $(y - \mathrm{center}) / \mathrm{scale}$; those of its outputs when None.
         library: what edges may be.
         goal: relative error at which a formula is good enough.
         seconds: after which no further improvement is begun.
         validation: share of the samples, drawn evenly, on which errors are measured and choices are made.
 
     Raises:
-        ValueError: shapes do not fit, numbers are not finite, there are fewer than 20 samples, or names do not fit.
+        ValueError: shapes do not fit, numbers are not finite, there are fewer than 20 samples, names do not fit, a squash is not
+            elementwise, or the network is too large for a formula.
         TypeError: the model holds other layers.
 
     Example:
@@ -104,26 +116,31 @@ def read_formula(
     assert isinstance(first, SymbolicLayer)
     data = check_data(x, y, first.in_features, validation)
     symbols = check_names(names, first.in_features, data)
-    error_network = relative_error(stack, data.x_validation, data.y_validation)
+    units = Affine(torch.zeros(y.shape[1]), torch.ones(y.shape[1])) if units is None else units
+    center, scale = units.center.double().cpu(), units.scale.double().cpu()
+    seen = replace(data, y=(data.y - center) / scale, y_validation=(data.y_validation - center) / scale)
+    error_network = relative_error(stack, seen.x_validation, seen.y_validation)
     with torch.no_grad():
-        network = forward(stack, data.x_validation)
+        network = forward(stack, data.x_validation) * scale + center
     found: list[list[Formula]] = [[] for _ in range(y.shape[1])]
     best: tuple[float, tuple[Choice, ...]] = (math.inf, ())
     common = tuple(candidate for candidate in library if candidate.is_common)
     for allowed in dict.fromkeys((common or library, library)):
         if best[0] <= goal or (best[1] and time.monotonic() - begin > seconds):
             break
-        symbolic, choices = snap(stack, data, allowed, deadline=begin + seconds)
-        error = polish(symbolic, data)
-        symbolic = simplify(symbolic, data, allowed, goal=max(goal, 1.3 * error), deadline=begin + seconds + 2)
-        error = polish(symbolic, data)
+        symbolic, choices = snap(stack, seen, allowed, deadline=begin + seconds)
+        error = polish(symbolic, seen)
+        symbolic = simplify(symbolic, seen, allowed, goal=max(goal, 1.3 * error), deadline=begin + seconds + 2)
+        error = polish(symbolic, seen)
         if error > goal:
-            symbolic, error = substitute(symbolic, data, allowed, goal=goal, deadline=begin + seconds)
+            symbolic, error = substitute(symbolic, seen, allowed, goal=goal, deadline=begin + seconds)
         if error <= goal:
-            symbolic = simplify(symbolic, data, library, goal=goal, deadline=begin + seconds + 3)
+            symbolic = simplify(symbolic, seen, library, goal=goal, deadline=begin + seconds + 3)
         if error < best[0]:
             best = (error, tuple(choices))
-        for formulas, expression, column in zip(found, expressions(symbolic, symbols), range(y.shape[1]), strict=True):
+        for column, (formulas, expression) in enumerate(zip(found, expressions(symbolic, symbols), strict=True)):
+            if scale[column] != 1 or center[column] != 0:
+                expression = number(float(scale[column])) * expression + number(float(center[column]))
             formulas += finished(expression, symbols, data, column, goal, begin + seconds + 5)
     chosen = tuple(choose(formulas, goal) for formulas in found)
     r2 = [_r2(formula, symbols, data, column) for column, formula in enumerate(chosen)]
@@ -146,7 +163,7 @@ def finished(expression: sp.Expr, symbols: Sequence[sp.Symbol], data: Data, colu
     x, y = data.x.numpy(), data.y[:, column].numpy()
     found: list[Formula] = []
     for form in dict.fromkeys([plain(expression), plain(sp.expand(expression))]):
-        if complexity(form) > 400:
+        if complexity(form) > MOST_COMPLEX:
             continue
         fitted, error = refit(form, symbols, x, y)
         if not math.isfinite(error):
@@ -166,7 +183,7 @@ def choose(formulas: Sequence[Formula], goal: float) -> Formula:
         ValueError: no formula is defined on all of the data.
     """
     if not formulas:
-        raise ValueError("library must allow a formula that is defined on all of the data, got none")
+        raise ValueError(f"library must allow a formula of complexity <= {MOST_COMPLEX} that is defined on all of the data, got none")
     limit = max(goal, 1.2 * min(formula.error for formula in formulas))
     return min((formula for formula in formulas if formula.error <= limit), key=lambda formula: (formula.complexity, formula.error))
 

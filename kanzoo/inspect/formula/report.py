@@ -1,14 +1,19 @@
 """What was read off a network."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import sympy as sp
 import torch
+from sympy.printing.pretty.pretty_symbology import greek_letters
 from torch import Tensor
 
 from kanzoo.inspect.formula.snap import Choice
+
+_ESCAPED = {letter: f"\\{letter}" for letter in "_%&#$ {}"} | {"\\": r"\backslash ", "^": r"\hat{\ }", "~": r"\sim "}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,22 @@ class Formula:
     @property
     def latex(self) -> str:
         """The expression in LaTeX."""
-        return str(sp.latex(sp.N(self.expression, 5)))
+        names = {symbol: latex_name(symbol.name) for symbol in self.expression.free_symbols}
+        return str(sp.latex(sp.N(self.expression, 5), symbol_names=names))
+
+
+def latex_name(name: str) -> str:
+    r"""Return a name in LaTeX: a letter, Greek ones too, with a number as its index; any other text, of a table's column, upright.
+
+    Example:
+        >>> print(latex_name("x12"), latex_name("theta1"), latex_name("m_0"), latex_name("blood_pressure %"))
+        x_{12} \theta_{1} m_{0} \mathrm{blood\_pressure\ \%}
+    """
+    plain = re.fullmatch(r"([A-Za-z]+?)_?(\d*)", name)
+    if plain and (len(plain[1]) == 1 or plain[1] in greek_letters):
+        return str(sp.latex(sp.Symbol(name)))
+    escaped = "".join(_ESCAPED.get(letter, letter) for letter in name)
+    return rf"\mathrm{{{escaped}}}"
 
 
 def complexity(expression: sp.Expr) -> int:
@@ -95,9 +115,10 @@ class Report:
         return "\n".join(formula.latex for formula in self.outputs)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Evaluate the formulas at x `(N, inputs)`: `(N, outputs)`, float64."""
+        """Evaluate the formulas at x `(N, inputs)`: `(N, outputs)`, float64, NaN where one is not defined."""
         function = sp.lambdify(self.symbols, [formula.expression for formula in self.outputs], modules=["scipy", "numpy"])
-        values = function(*x.detach().double().cpu().numpy().T)
+        with np.errstate(all="ignore"):
+            values = function(*x.detach().double().cpu().numpy().T)
         return torch.stack([torch.as_tensor(value, dtype=torch.float64).expand(len(x)) for value in values], 1)
 
 

@@ -174,9 +174,9 @@ class SymbolicLayer(nn.Module):
         """
         if self.open_edges():
             raise ValueError(f"layer must be all formulas, got the numerical edges {self.open_edges()}")
-        outputs = [_number(value) for value in self.bias.detach().tolist()]
+        outputs = [number(value) for value in self.bias.detach().tolist()]
         for edge in self.current_edges():
-            outputs[edge.output] += _number(edge.c) * edge.candidate.symbol(_number(edge.a) * inputs[edge.input] + _number(edge.b))
+            outputs[edge.output] += number(edge.c) * edge.candidate.symbol(number(edge.a) * inputs[edge.input] + number(edge.b))
         return outputs
 
     def jacobian(self, x: Tensor, sensitivity: Tensor) -> Tensor:
@@ -259,6 +259,6 @@ def _edge_jacobian(layer: KANLinear, x: Tensor, sensitivity: Tensor) -> Tensor:
     return torch.cat([slopes[name].flatten(1) for name in parameters], 1)
 
 
-def _number(value: float) -> sp.Expr:
+def number(value: float) -> sp.Expr:
     """Return a number, exact where it is a small integer: x to a power 1.0 would not simplify."""
     return sp.Integer(round(value)) if value == round(value) and math.fabs(value) < 1000 else sp.Float(value, 17)

@@ -26,6 +26,7 @@ def diagram(
     outputs: Sequence[str] | None = None,
     scores: Sequence[Tensor] | None = None,
     labels: Labels | None = None,
+    most: int | None = None,
 ) -> Figure:
     r"""Draw a stack of dense KAN layers: inputs below, outputs above, and each edge function in a box of its own between its nodes.
 
@@ -40,13 +41,15 @@ def diagram(
         outputs: names of the outputs; y, or y1, y2, ..., when None.
         scores: of the edges of each layer, `(out, in)`, none negative; those of `attribution` when None.
         labels: a text for each edge that shall have one, by (layer, output, input), counted from 0.
+        most: how many edges of a layer to draw at most, those with the highest scores that lead to others that are drawn, without the
+            nodes that have none; all when None.
 
     Returns:
         The figure; each curve is a line whose gid is `edge-LAYER-OUTPUT-INPUT`.
 
     Raises:
-        ValueError: the model is no such stack, has more than 96 edges (`MAX_EDGES`) that are not cut or none, or has the squash
-            `layernorm`; names, scores or labels do not fit it; x is empty or not finite.
+        ValueError: the model is no such stack, has more than 96 edges (`MAX_EDGES`) that are not cut, without `most`, or none, or has
+            the squash `layernorm`; names, scores or labels do not fit it; `most` is below 1; x is empty or not finite.
 
     Reference:
         Liu et al., KAN: Kolmogorov-Arnold networks, arXiv:2404.19756, whose pictures look alike.
@@ -59,7 +62,7 @@ def diagram(
         >>> sum((line.get_gid() or "").startswith("edge-") for line in figure.axes[0].lines)
         15
     """
-    shown = network(model, x, names, outputs, scores, labels)
+    shown = network(model, x, names, outputs, scores, labels, most)
     slot = _slot(shown)
     with matplotlib.rc_context(STYLE):
         width, height = 2 * _MARGIN + shown.width * slot, 2 * _NAMES + shown.depth * _LEVEL
@@ -81,6 +84,8 @@ def diagram(
                     va="bottom" if node.level else "top",
                     parse_math=False,
                 )
+        if shown.note:
+            axes.text(0, -_NAMES + 0.04, shown.note, size=_LABEL_SIZE, color=QUIET, ha="left", va="bottom")
     return figure
 
 

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from torch import Tensor
 
+from kanzoo.inspect.attribution import magnitude
 from kanzoo.inspect.edge import data_rows, edge_functions
-from kanzoo.inspect.layer import KANLayer, edge_values, in_chunks
+from kanzoo.inspect.layer import KANLayer
 from kanzoo.inspect.plot.style import INK, STYLE, WASH, padded
 from kanzoo.inspect.shrink import edge_mask
 from kanzoo.layers import KANLinear
@@ -43,7 +44,7 @@ def gallery(layer: KANLayer, x: Tensor, *, most: int = 64) -> Figure:
     if most < 1:
         raise ValueError(f"most must be >= 1, got {most}")
     seen = edge_functions(layer, x)
-    scores = seen.shaped(_deviations(layer, data_rows(layer, x)))
+    scores = seen.shaped(magnitude(layer, data_rows(layer, x)).cpu())
     flat = seen.shaped(torch.arange(scores.numel()).view(seen.curves.shape[1:])).flatten()  # where each stands in `curves`
     kept = edge_mask(layer).cpu().flatten() if isinstance(layer, KANLinear) else torch.ones(scores.numel(), dtype=torch.bool)
     order = [place for place in scores.flatten().argsort(descending=True, stable=True).tolist() if kept[place]][:most]
@@ -63,14 +64,6 @@ def gallery(layer: KANLayer, x: Tensor, *, most: int = 64) -> Figure:
             _shade(axes, shares[:, source].tolist(), ends[:, source].tolist())
             axes.set_title(f"{source} → {index[0]}{kernel}   {float(scores.flatten()[place]):.3g}", size=8, color=INK, pad=4)
     return figure
-
-
-@torch.no_grad()
-def _deviations(layer: KANLayer, rows: Tensor) -> Tensor:
-    """Return the standard deviation of what each edge gives over inputs `(N, in)`: `(in, E)`."""
-    parts = in_chunks(layer, rows)
-    mean = torch.stack([edge_values(layer, part).sum(0) for part in parts]).sum(0) / len(rows)
-    return (torch.stack([(edge_values(layer, part) - mean).square().sum(0) for part in parts]).sum(0) / len(rows)).sqrt().cpu()
 
 
 def _draw(axes: Axes, points: list[float], values: list[float]) -> None:

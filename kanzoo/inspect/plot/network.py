@@ -69,12 +69,18 @@ class Edge:
 
 @dataclass(frozen=True)
 class Network:
-    """A network as a picture shows it: `width` in boxes, `depth` layers of edges."""
+    """A network as a picture shows it: `width` in boxes, `depth` layers of edges, `left_out` edges that are not among them."""
 
     nodes: list[Node]
     edges: list[Edge]
     width: int
     depth: int
+    left_out: int
+
+    @property
+    def note(self) -> str:
+        """What is to be said of the edges that are not shown; nothing where all are."""
+        return f"Only the strongest edges are drawn, {len(self.edges)} of {len(self.edges) + self.left_out}." if self.left_out else ""
 
 
 def network(
@@ -84,13 +90,20 @@ def network(
     outputs: Sequence[str] | None = None,
     scores: Sequence[Tensor] | None = None,
     labels: Labels | None = None,
+    most: int | None = None,
 ) -> Network:
     """Return what a picture of a stack of dense KAN layers shows; for arguments and errors see `diagram`."""
     stack = dense_stack(model)
     masks = [edge_mask(layer).cpu() for layer in stack.layers]
     count = sum(int(mask.sum()) for mask in masks)
-    if not 0 < count <= MAX_EDGES:
-        advice = f"; cut edges with kanzoo.inspect.prune, or show one layer with gallery, got {count}" if count else ", got none"
+    if most is not None and most < 1:
+        raise ValueError(f"most must be >= 1, got {most}")
+    if not count or (most is None and count > MAX_EDGES):
+        advice = (
+            f"; cut edges with kanzoo.inspect.prune, draw the strongest with most=24, or show one layer with gallery, got {count}"
+            if count
+            else ", got none"
+        )
         raise ValueError(f"model must have 1 ... {MAX_EDGES} edges that are not cut to be drawn as a network{advice}")
     levels = _names(stack, names, outputs)
     labels = _check_labels(labels or {}, masks)
@@ -99,16 +112,20 @@ def network(
     curves = [edge_functions(layer, by_name[layers[layer]], num_points=_POINTS) for layer in stack.layers]
     values = _check_scores(attribution(model, x).edges if scores is None else scores, masks)
     largest = max(float(score[mask].max()) for score, mask in zip(values, masks, strict=True) if mask.any())
+    drawn = masks if most is None else _strongest(masks, values, most)
+    left_out = count - sum(int(mask.sum()) for mask in drawn)
+    used = _used(drawn) if left_out else [torch.ones(size, dtype=torch.bool) for size in stack.widths]
 
-    width = max(_LEAST_WIDTH, *stack.widths, *(int(mask.sum()) for mask in masks))
-    nodes = [
-        Node(level, (place + 0.5) * width / len(row), width / len(row), name)
-        for level, row in enumerate(levels)
-        for place, name in enumerate(row)
-    ]
-    starts = [sum(stack.widths[:level]) for level in range(len(stack.widths))]
+    width = max(_LEAST_WIDTH, *(int(part.sum()) for part in used), *(int(mask.sum()) for mask in drawn))
+    nodes: list[Node] = []
+    at: list[dict[int, int]] = []  # by level, where a node stands in the list
+    for level, (row, part) in enumerate(zip(levels, used, strict=True)):
+        shown = part.nonzero().flatten().tolist()
+        at.append({number: len(nodes) + place for place, number in enumerate(shown)})
+        room = width / max(1, len(shown))
+        nodes += [Node(level, (place + 0.5) * room, room, row[number]) for place, number in enumerate(shown)]
     edges = []
-    for layer, (mask, seen, (start, end)) in enumerate(zip(masks, curves, pairwise(starts), strict=True)):
+    for layer, (mask, seen) in enumerate(zip(drawn, curves, strict=True)):
         kept = mask.T.nonzero().tolist()  # by input, then by output: lines below the boxes do not cross
         units, density = _units(seen), seen.density(_BINS)[0]
         for place, (source, target) in enumerate(kept):
@@ -116,8 +133,8 @@ def network(
             edges.append(
                 Edge(
                     key=(layer, target, source),
-                    source=start + source,
-                    target=end + target,
+                    source=at[layer][source],
+                    target=at[layer + 1][target],
                     x=(place + 0.5) * width / len(kept),
                     room=width / len(kept),
                     ends=(float(seen.points[0, source]), float(seen.points[-1, source])),
@@ -129,7 +146,24 @@ def network(
                     label=labels.get((layer, target, source), ""),
                 )
             )
-    return Network(nodes, edges, width, len(masks))
+    return Network(nodes, edges, width, len(masks), left_out)
+
+
+def _strongest(masks: list[Tensor], scores: list[Tensor], most: int) -> list[Tensor]:
+    """Return masks of the edges of each layer with the highest scores, of those only that lead to others that are drawn."""
+    result: list[Tensor] = []
+    for mask, score in zip(reversed(masks), reversed(scores), strict=True):
+        leads_on = mask if not result else mask & result[0].any(0).unsqueeze(1)
+        ranked = score.masked_fill(~leads_on, -1.0).flatten().argsort(descending=True, stable=True)
+        best = torch.zeros(mask.numel(), dtype=torch.bool).index_fill(0, ranked[:most], True)
+        result.insert(0, best.view_as(mask) & leads_on)
+    return result
+
+
+def _used(masks: list[Tensor]) -> list[Tensor]:
+    """Return which nodes of each level have an edge; of the outputs all are kept."""
+    hidden = [before.any(1) | after.any(0) for before, after in pairwise(masks)]
+    return [masks[0].any(0), *hidden, torch.ones(len(masks[-1]), dtype=torch.bool)]
 
 
 def _units(seen: EdgeFunctions) -> Tensor:

@@ -14,7 +14,7 @@ from kanzoo.inspect.plot.network import Edge, Labels, Network, network
 from kanzoo.inspect.plot.style import padded, shortened, text_width
 
 # Pixels of the diagram; of a point of text there are 4/3.
-_WIDTH, _LEAST_SLOT, _WIDEST_SLOT, _BOX, _LEVEL, _MARGIN = 1020.0, 38.0, 130.0, 62.0, 160.0, 40.0
+_WIDTH, _LEAST_SLOT, _WIDEST_SLOT, _BOX, _LEVEL, _MARGIN = 1000.0, 38.0, 130.0, 62.0, 160.0, 40.0
 # Pixels of a curve in large: the outer size, and the inner rectangle.
 _LARGE = {"width": 560, "height": 220, "left": 58, "right": 548, "top": 10, "bottom": 194}
 _DENSITY = 0.2  # of the height
@@ -28,6 +28,7 @@ def page(
     outputs: Sequence[str] | None = None,
     scores: Sequence[Tensor] | None = None,
     labels: Labels | None = None,
+    most: int | None = None,
     title: str = "Kolmogorov-Arnold network",
 ) -> str:
     """Render the diagram of a stack of dense KAN layers as one HTML page, which tells of each edge when it is hovered or focussed.
@@ -43,6 +44,7 @@ def page(
         outputs: names of the outputs.
         scores: of the edges of each layer, `(out, in)`.
         labels: formulas by (layer, output, input).
+        most: edges of a layer to draw at most.
         title: heading of the page.
 
     Raises:
@@ -56,7 +58,7 @@ def page(
         >>> "&lt;b&gt;" in html, "<b>" in html
         (True, False)
     """
-    shown = network(model, x, names, outputs, scores, labels)
+    shown = network(model, x, names, outputs, scores, labels, most)
     slot = _slot(shown)
     # Not PackageLoader: it wants a folder of its own for one template.
     environment = Environment(
@@ -64,7 +66,12 @@ def page(
     )
     environment.filters["csp_hash"] = _csp_hash
     text = environment.get_template("page.html.j2").render(
-        title=title, rows=len(x), network=_diagram(shown, slot), edges=[_edge(shown, edge, slot) for edge in shown.edges], large=_LARGE
+        title=title,
+        note=shown.note,
+        rows=len(x),
+        network=_diagram(shown, slot),
+        edges=[_edge(shown, edge, slot) for edge in shown.edges],
+        large=_LARGE,
     )
     return text.encode("utf-8", errors="replace").decode("utf-8") + "\n"
 

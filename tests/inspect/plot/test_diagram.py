@@ -141,7 +141,7 @@ def test_nothing_is_changed():
 
 def test_large_networks_are_refused_until_they_are_pruned():
     net, x = make([MAX_EDGES + 1, 1]), data(MAX_EDGES + 1)
-    with pytest.raises(ValueError, match=r"1 \.\.\. 96 edges .*kanzoo.inspect.prune, or show one layer with gallery, got 97"):
+    with pytest.raises(ValueError, match=r"1 \.\.\. 96 edges .*most=24, or show one layer with gallery, got 97"):
         diagram(net, x)
     mask = torch.ones(1, MAX_EDGES + 1)
     mask[0, 5] = 0
