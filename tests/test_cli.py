@@ -11,7 +11,7 @@ import yaml
 from kanzoo import cli, cli_options, config, terminal, terminal_plugin
 from kanzoo.basis import ColumnBasis
 from kanzoo.config import compose
-from kanzoo.config_file import names
+from kanzoo.config_file import names, path_of
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import Plugin, plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
@@ -523,6 +523,18 @@ def test_completion_offers_names():
     assert cli_options.complete_plugin("cheb") == ["chebyshev"]
     assert cli_options.complete_plugin("imag") == ["image"]
     assert "basis.name=chebyshev" in cli_options.complete_override("basis.name=c")
+    assert cli_options.complete_override("+preset=fas") == ["+preset=fast_kan", "+preset=faster_kan"]
+
+
+def test_a_preset_is_shown_as_it_is_written(kanzoo):
+    code, out, _ = kanzoo("show", "fast_kan")
+    assert (code, out.strip()) == (0, path_of("fast_kan", "preset").read_text().strip())
+
+
+def test_an_unknown_preset_is_refused_with_a_suggestion(kanzoo):
+    code, _, err = kanzoo("run", "digits_dense", "+preset=fastkan")
+    assert code == 2
+    assert err.startswith("Error: unknown preset 'fastkan'\nDid you mean 'fast_kan'?")
 
 
 def test_two_lines_of_an_error_travel():

@@ -71,7 +71,7 @@ class Layers(ABC):
     def convolution(
         self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
     ) -> nn.Module:
-        """Return a layer `(batch, in_channels, *size)` to `(batch, out_channels, *new_size)`, normalised, of the kind that the name says."""
+        """Return a normalised layer `(batch, in_channels, *size)` to `(batch, out_channels, *new_size)`, of the kind that the name says."""
         layer = self._convolution(name, in_channels, out_channels, kernel_size, first=first, **options)
         dimensions = int(name[-2])
         return normalised(layer, self.norm, self.norm_at, (in_channels, out_channels), dimensions=dimensions, first=first)
