@@ -1,5 +1,6 @@
-"""docs/tutorial.md is run as it stands: in an environment of its own, with real installs, block after block."""
+"""The pages that teach are run as they stand: docs/tutorial.md in an environment of its own, those of docs/tutorials as doctests."""
 
+import doctest
 import os
 import re
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+WALKS = sorted((TUTORIAL.parent / "tutorials").glob("*.md"))
+PICTURE = re.compile(r"!\[[^]]+\]\((\S+)\)")
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -45,6 +48,28 @@ def test_every_block_does_what_it_says(environment, tmp_path):
             assert missing(content, printed) == [], printed
     assert {path.name for path in (tmp_path / "runs" / "leaderboard").iterdir()} >= {"index.html", "results.csv", "README.md"}
     assert (tmp_path / "runs" / "plots" / "sinc.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WALKS, ids=lambda page: page.stem)
+def test_every_walk_prints_what_stands_there(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    failed, attempted = doctest.testfile(str(page), module_relative=False, optionflags=options)
+    assert attempted
+    assert not failed
+    pictures = set(PICTURE.findall(page.read_text(encoding="utf-8")))
+    assert pictures == {path.name for path in tmp_path.iterdir()}
+    for name in pictures:
+        assert 1000 < (page.parent / name).stat().st_size < 150_000
+        assert curves(tmp_path / name) == curves(page.parent / name)
+
+
+def curves(picture):
+    """Return the names of the edges that a diagram draws."""
+    found = set(re.findall(r'id="(edge-[\d-]+)"', picture.read_text(encoding="utf-8")))
+    assert found
+    return found
 
 
 def run(commands, environment, folder, *, fails):

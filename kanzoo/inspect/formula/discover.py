@@ -1,7 +1,7 @@
 """From data to a formula: networks of many shapes are trained, small ones first, and read."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -14,16 +14,16 @@ from kanzoo.inspect.formula.library import EXTENDED, LINE, Candidate, check_libr
 from kanzoo.inspect.formula.mult import Affine
 from kanzoo.inspect.formula.network import EXACT, check_data, choose, read_formula
 from kanzoo.inspect.formula.report import Formula, Report, front
-from kanzoo.inspect.formula.shape import Node, build
+from kanzoo.inspect.formula.shape import Node, build, inputs_of
 from kanzoo.inspect.formula.snap import Data
 from kanzoo.inspect.formula.symbolic import Edge, SymbolicLayer
 
 #: Steps of least squares and the ridge of each phase: smooth edges first.
 PHASES = ((12, 1e-3), (15, 1e-5), (50, 1e-9))
 
-_PROMISING = 0.01  # relative error of a network above which it waits until larger shapes have been tried
+_PROMISING = 0.01  # relative error of a network, or twice the goal, above which it waits until larger shapes have been tried
 _READ = 3  # networks of a tier that are read
-_READ_SECONDS = 12.0  # after which a reading is not improved any more
+_READ_SECONDS = 12.0  # after which a reading is not improved any more, or a fifth of all seconds where that is more
 _GO_ON = 8  # networks of a tier that are trained to the end
 
 
@@ -76,6 +76,7 @@ def discover(
     *,
     basis: BasisFactory,
     library: Sequence[Candidate] = EXTENDED,
+    shapes: Iterable[Sequence[Node]] | None = None,
     goal: float = EXACT,
     seconds: float = 60.0,
     seeds: int = 3,
@@ -90,6 +91,7 @@ def discover(
         names: of the inputs; `x1 ... xn` when None.
         basis: of the networks, a class or a partial of one.
         library: what edges may be.
+        shapes: of the networks, in groups that are tried one after the other; `tiers` of the number of inputs when None.
         goal: relative error at which to stop; with noise, a little above its standard deviation over that of y.
         seconds: after which no network is begun; the best formula so far is returned.
         seeds: networks of each shape.
@@ -97,7 +99,7 @@ def discover(
         generator: source of the first weights; one with seed 0 when None.
 
     Raises:
-        ValueError: shapes do not fit, numbers are not finite, or a count is below 1.
+        ValueError: shapes of x and y do not fit, numbers are not finite, a count is below 1, or a shape has other inputs than x.
 
     Example:
         >>> from kanzoo_bases.bspline import BSpline
@@ -112,6 +114,10 @@ def discover(
     if y.ndim != 2 or y.shape[1] != 1:
         raise ValueError(f"y must have the shape (N, 1), got {tuple(y.shape)}")
     data = check_data(x[:samples], y[:samples], x.shape[-1], 0.3)
+    groups = [list(group) for group in (tiers(x.shape[1]) if shapes is None else shapes)]
+    for shape in (shape for group in groups for shape in group):
+        if not inputs_of(shape) <= set(range(x.shape[1])):
+            raise ValueError(f"shapes must have the inputs 0 ... {x.shape[1] - 1}, got {shape!r}")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     scale = data.y.square().mean().sqrt().clamp_min(1e-300)
     scaled = replace(data, y=data.y / scale, y_validation=data.y_validation / scale)
@@ -119,7 +125,7 @@ def discover(
     waiting: list[tuple[float, list[nn.Module], Node]] = []
 
     def read(error: float, stack: list[nn.Module], shape: Node) -> bool:
-        left = max(3.0, min(_READ_SECONDS, begin + seconds - time.monotonic()))
+        left = max(3.0, min(max(_READ_SECONDS, seconds / 5), begin + seconds - time.monotonic()))
         try:
             report = read_formula(_in_units(stack, float(scale)), x[:samples], y[:samples], names, library=library, goal=goal, seconds=left)
         except ValueError:  # an edge on which no candidate is defined
@@ -127,13 +133,13 @@ def discover(
         reports.append(replace(report, shape=str(shape)))
         return report.outputs[0].error <= goal
 
-    for tier in filter(None, tiers(x.shape[1])):
+    for tier in filter(None, groups):
         if time.monotonic() - begin > seconds:
             break
         trained = train(tier, scaled, basis, seeds, goal, generator, begin + seconds)
         waiting += trained[_READ:]
         for error, stack, shape in trained[:_READ]:
-            if error > _PROMISING or time.monotonic() - begin > seconds:
+            if error > max(_PROMISING, 2 * goal) or time.monotonic() - begin > seconds:
                 waiting.append((error, stack, shape))
             elif read(error, stack, shape):
                 return _best(reports, goal, begin)

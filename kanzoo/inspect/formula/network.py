@@ -11,14 +11,15 @@ import sympy as sp
 import torch
 from torch import Tensor, nn
 
-from kanzoo.inspect.formula.constants import Array, Model, plain, refit, round_numbers
+from kanzoo.inspect.formula.constants import Array, Model, gathered, plain, refit, round_numbers
 from kanzoo.inspect.formula.descent import forward, relative_error
 from kanzoo.inspect.formula.library import LIBRARY, Candidate, check_library
 from kanzoo.inspect.formula.mult import Affine, Multiply
 from kanzoo.inspect.formula.report import Formula, Report, complexity, front
 from kanzoo.inspect.formula.snap import Choice, Data, polish, simplify, snap, substitute
-from kanzoo.inspect.formula.symbolic import SymbolicLayer, number, numeric_layer
+from kanzoo.inspect.formula.symbolic import SymbolicLayer, identity, number, numeric_layer
 from kanzoo.inspect.layer import squash_of
+from kanzoo.inspect.stack import Select
 from kanzoo.layers.linear import KANLinear
 
 #: Relative error from which on a formula counts as exact.
@@ -32,7 +33,7 @@ def as_stack(model: nn.Module) -> list[nn.Module]:
     """Return a float64 copy of a network as `SymbolicLayer` and `Multiply`, every edge of a `KANLinear` numerical.
 
     Raises:
-        TypeError: a layer is not `KANLinear` (with an `Affine` in front), `Multiply` or `SymbolicLayer`.
+        TypeError: a layer is not `KANLinear` (with an `Affine` in front, and a `Select` before the first), `Multiply` or `SymbolicLayer`.
         ValueError: the squash of a layer is `layernorm`, so that an edge is not a function of its input alone.
     """
     layers = enumerate(model) if isinstance(model, (nn.Sequential, nn.ModuleList)) else [("", model)]
@@ -41,6 +42,9 @@ def as_stack(model: nn.Module) -> list[nn.Module]:
     for name, layer in layers:
         if isinstance(layer, Affine) and units is None:
             units = copy.deepcopy(layer).double()
+        elif isinstance(layer, Select) and not stack:
+            units = None if units is None else Affine(units.center[layer.index], units.scale[layer.index])
+            stack.append(_selection(layer))
         elif isinstance(layer, KANLinear):
             if squash_of(layer).norm is not None:
                 raise ValueError(f"every squash must be elementwise for edges to be functions, got 'layernorm' in layer '{name}'")
@@ -50,12 +54,17 @@ def as_stack(model: nn.Module) -> list[nn.Module]:
             stack.append(copy.deepcopy(layer))
         else:
             where = "" if layer is model else f" in layer '{name}'"
-            raise TypeError(
-                f"model must be made of KANLinear (an Affine in front of it), Multiply and SymbolicLayer, got {type(layer).__name__}{where}"
-            )
+            kinds = "KANLinear (an Affine in front of it), Multiply and SymbolicLayer, a Select before the first"
+            raise TypeError(f"model must be made of {kinds}, got {type(layer).__name__}{where}")
     if units is not None or not stack or not isinstance(stack[0], SymbolicLayer):
         raise TypeError("model must begin with a KANLinear or SymbolicLayer, and end with no Affine")
     return stack
+
+
+def _selection(select: Select) -> SymbolicLayer:
+    """Return a `Select` as a layer of identities."""
+    kept = [identity(output, start) for output, start in enumerate(select.index.tolist())]
+    return SymbolicLayer(select.in_features, len(kept), kept, free_bias=torch.zeros(len(kept), dtype=torch.bool))
 
 
 def expressions(stack: Sequence[nn.Module], symbols: Sequence[sp.Symbol]) -> list[sp.Expr]:
@@ -88,7 +97,8 @@ def read_formula(
     are dropped, numbers near nice ones are rounded, and sympy simplifies.
 
     Args:
-        model: `KAN`, or a `nn.Sequential` of `KANLinear` (`Affine` in front of it), `Multiply`, `SymbolicLayer`; it is not changed.
+        model: `KAN`, or a `nn.Sequential` of `KANLinear` (`Affine` in front of it, and the `Select` of `prune`), `Multiply`,
+            `SymbolicLayer`; it is not changed.
         x: inputs `(N, in)`, as the network takes them.
         y: targets `(N, out)`.
         names: of the inputs; `x1 ... xn` when None.
@@ -130,18 +140,19 @@ def read_formula(
             break
         symbolic, choices = snap(stack, seen, allowed, deadline=begin + seconds)
         error = polish(symbolic, seen)
-        symbolic = simplify(symbolic, seen, allowed, goal=max(goal, 1.3 * error), deadline=begin + seconds + 2)
+        late = max(begin + seconds, time.monotonic()) + seconds / 10  # a slow start does not take from what makes a formula plain
+        symbolic = simplify(symbolic, seen, allowed, goal=max(goal, 1.3 * error), deadline=late + 2)
         error = polish(symbolic, seen)
         if error > goal:
             symbolic, error = substitute(symbolic, seen, allowed, goal=goal, deadline=begin + seconds)
         if error <= goal:
-            symbolic = simplify(symbolic, seen, library, goal=goal, deadline=begin + seconds + 3)
+            symbolic = simplify(symbolic, seen, library, goal=goal, deadline=late + 3)
         if error < best[0]:
             best = (error, tuple(choices))
         for column, (formulas, expression) in enumerate(zip(found, expressions(symbolic, symbols), strict=True)):
             if scale[column] != 1 or center[column] != 0:
                 expression = number(float(scale[column])) * expression + number(float(center[column]))
-            formulas += finished(expression, symbols, data, column, goal, begin + seconds + 5)
+            formulas += finished(expression, symbols, data, column, goal, late + 5)
     chosen = tuple(choose(formulas, goal) for formulas in found)
     r2 = [_r2(formula, symbols, data, column) for column, formula in enumerate(chosen)]
     against = [_r2(formula, symbols, data, column, network) for column, formula in enumerate(chosen)]
@@ -224,7 +235,7 @@ def check_names(names: Sequence[str] | None, in_features: int, data: Data) -> tu
 def _forms(expression: sp.Expr) -> list[sp.Expr]:
     forms = [expression]
     if complexity(expression) <= 60:
-        forms += [sp.powsimp(sp.expand(expression)), sp.factor_terms(expression)]
+        forms += [sp.powsimp(sp.expand(expression)), sp.factor_terms(expression), gathered(expression)]
         if not expression.has(sp.Float):
             forms.append(sp.simplify(expression))
     return list(dict.fromkeys(forms))

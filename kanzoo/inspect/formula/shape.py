@@ -44,6 +44,11 @@ def edges_of(node: Node) -> int:
     return len(node.children) + sum(edges_of(child) for child in node.children if isinstance(child, Node))
 
 
+def inputs_of(node: Node) -> set[int]:
+    """Return the inputs that a shape uses."""
+    return {index for child in node.children for index in (inputs_of(child) if isinstance(child, Node) else {child})}
+
+
 def build(
     root: Node,
     in_features: int,

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanzoo.inspect.formula.constants import Model, floats, nice, plain, refit, round_numbers
+from kanzoo.inspect.formula.constants import Model, floats, gathered, nice, plain, refit, round_numbers
 
 X, Y = sp.symbols("x y", positive=True)
 POINTS = np.random.default_rng(0).uniform(1, 3, (200, 2))
@@ -41,12 +42,23 @@ def test_other_numbers_are_not_nice() -> None:
     "expression",
     [
         sp.sqrt(2.0 * X + 3.0 * Y),
+        1 + 3.0 * sp.sqrt(2.0 * X + 3.0 * Y),
+        2.5 * (0.5 * X + Y + 1) ** sp.Rational(-2, 3),
         sp.log(2.5 * X * Y),
         sp.exp(0.3 + 1.5 * X),
         (0.5 * X - 2.0 * Y) ** 2,
         (1.5 - 0.2 * X) ** sp.Rational(-3, 2),
     ],
 )
-def test_plain_changes_the_form_only(expression: sp.Expr) -> None:
-    before, after = Model(expression, [X, Y]), Model(plain(expression), [X, Y])
+@pytest.mark.parametrize("form", [plain, gathered])
+def test_a_form_is_the_same_function(expression: sp.Expr, form: Callable[[sp.Expr], sp.Expr]) -> None:
+    before, after = Model(expression, [X, Y]), Model(form(expression), [X, Y])
     np.testing.assert_allclose(after.value(POINTS, after.start), before.value(POINTS, before.start), rtol=1e-10)
+
+
+def test_terms_that_count_stay_however_noisy_the_data() -> None:
+    noise = np.random.default_rng(0).normal(size=len(POINTS))
+    y = POINTS[:, 0] + POINTS[:, 1]
+    y = (y - y.mean()) / y.std() + 2 * noise
+    found, _ = round_numbers(1.5 * X + 1.5 * Y + 0.1, [X, Y], POINTS, y, tolerance=1e-7)
+    assert found.free_symbols == {X, Y}

@@ -1,3 +1,4 @@
+import importlib
 from functools import partial
 
 import pytest
@@ -9,7 +10,7 @@ from kanzoo.basis import BasisFactory
 from kanzoo.inspect.formula.discover import discover, tiers
 from kanzoo.inspect.formula.equivalence import equivalent
 from kanzoo.inspect.formula.mult import Affine
-from kanzoo.inspect.formula.shape import build, edges_of, levels
+from kanzoo.inspect.formula.shape import Node, build, edges_of, inputs_of, levels
 from kanzoo.inspect.formula.symbolic import SymbolicLayer
 from kanzoo_bases.bspline import BSpline
 from kanzoo_bases.chebyshev import Chebyshev
@@ -57,9 +58,37 @@ def test_every_shape_can_be_built(count: int) -> None:
         assert value.isfinite().all()
 
 
+@pytest.mark.slow
+def test_given_shapes_are_the_only_ones() -> None:
+    x = data(2)
+    report = discover(x, x[:, :1] * x[:, 1:], basis=BSpline, shapes=[[Node("sum", (0, 1))]], seconds=5)
+    assert report.shape == "f(x1) + f(x2)"
+    assert report.outputs[0].error > 0.05  # a product is no sum
+
+
+@pytest.mark.slow
+def test_a_network_as_good_as_the_noise_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("kanzoo.inspect.formula.discover")
+    train, trained = module.train, []
+    monkeypatch.setattr(module, "train", lambda shapes, *rest: trained.append(shapes) or train(shapes, *rest))
+    x = data(2, 1, 2)
+    y = x[:, :1] ** 2 + x[:, 1:]
+    noisy = y + 0.03 * y.std() * torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    shapes = [[Node("sum", (0, 1))], [Node("product", (0, 1))]]
+    report = discover(x, noisy, basis=partial(BSpline, grid_size=5), shapes=shapes, goal=0.04)
+    assert trained == shapes[:1]
+    assert 0.01 < report.outputs[0].error < 0.04
+
+
+def test_inputs_of_a_shape() -> None:
+    assert inputs_of(Node("sum", (2, Node("product", (0, 2))))) == {0, 2}
+
+
 def test_bad_input_is_refused() -> None:
     x = data(2)
     with pytest.raises(ValueError, match=r"y must have the shape \(N, 1\)"):
         discover(x, x, basis=BSpline)
     with pytest.raises(ValueError, match="seeds must be >= 1"):
         discover(x, x[:, :1], basis=BSpline, seeds=0)
+    with pytest.raises(ValueError, match=r"shapes must have the inputs 0 ... 1, got Node\(kind='sum', children=\(0, 2\)\)"):
+        discover(x, x[:, :1], basis=BSpline, shapes=[[Node("sum", (0, 2))]])

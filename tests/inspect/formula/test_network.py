@@ -1,4 +1,5 @@
 import math
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -7,12 +8,16 @@ import sympy as sp
 import torch
 from torch import Tensor, nn
 
+from kanzoo.inspect import Select, prune
+from kanzoo.inspect.formula import network
 from kanzoo.inspect.formula.descent import descend
 from kanzoo.inspect.formula.equivalence import equivalent
 from kanzoo.inspect.formula.kanpiler import kanpiler, samples, to_basis
+from kanzoo.inspect.formula.library import LIBRARY, Candidate, power
 from kanzoo.inspect.formula.mult import Affine, Multiply
 from kanzoo.inspect.formula.network import as_stack, read_formula
-from kanzoo.inspect.formula.symbolic import SymbolicLayer
+from kanzoo.inspect.formula.snap import Choice, Data
+from kanzoo.inspect.formula.symbolic import Edge, SymbolicLayer
 from kanzoo.layers.linear import KANLinear
 from kanzoo.models import KAN
 from kanzoo_bases.bspline import BSpline
@@ -120,3 +125,36 @@ def test_bad_input_is_refused() -> None:
         read_formula(layer, x, y, ["a", "a"])
     with pytest.raises(ValueError, match="validation must be between 0 and 1, got 1"):
         read_formula(layer, x, y, validation=1)
+
+
+def test_a_pruned_network_is_read_in_its_own_inputs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = KAN([3, 2, 1], partial(Chebyshev, degree=3), generator=generator).double()
+    x = 1 + torch.rand(50, 3, generator=generator, dtype=torch.float64)
+    units = Affine(torch.full((3,), 1.5, dtype=torch.float64), torch.tensor([0.5, 0.7, 0.9], dtype=torch.float64))
+    small, pruning = prune(net, units(x), parts="inputs", sparsity=1 / 3)
+    assert len(pruning.inputs) == 2
+    assert isinstance(small[0], Select)
+    value = x
+    for layer in as_stack(nn.Sequential(units, *small)):
+        value = layer(value)
+    torch.testing.assert_close(value, small(units(x)), rtol=1e-12, atol=1e-12)
+
+
+def test_a_formula_becomes_plain_however_long_the_edges_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, later = time.monotonic, [0.0]
+    snap = network.snap
+
+    def slow(
+        stack: list[nn.Module], data: Data, library: tuple[Candidate, ...], *, deadline: float
+    ) -> tuple[list[nn.Module], list[Choice]]:
+        later[0] += 1000.0
+        return snap(stack, data, library, deadline=deadline)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + later[0])
+    monkeypatch.setattr(network, "snap", slow)
+    x = torch.linspace(-1, 1, 60, dtype=torch.float64).unsqueeze(1)
+    wave = next(candidate for candidate in LIBRARY if candidate.name == "sin")
+    bent = SymbolicLayer(1, 1, [Edge(0, 0, wave, a=0.05, b=math.pi / 2, c=-800.0)], bias=torch.tensor([800.0], dtype=torch.float64))
+    report = read_formula([bent], x, x**2, ["x"], library=(power(1), power(2), wave))
+    assert str(report.expression) == "x**2"
