@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 #: What a plug-in of a task writes; whoever overrides more of `Task` wants Lightning's own loop around it.
 _CONTRACT = {
     *("score", "direction", "version", "sources", "official_split", "loss", "metrics"),
-    *("load", "build_model", "stages", "end_stage", "report", "inputs", "prepare"),
+    *("load", "build_model", "stages", "end_stage", "report", "inputs", "variables", "prepare"),
 }
 
 

@@ -28,7 +28,7 @@ _Init = TypeVar("_Init", bound=Callable[..., None])
 # What an annotation may be made of to be read without an import.
 _NAMES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (int, float, bool, str, list, tuple, dict)},
-    **{"Annotated": Annotated, "Literal": Literal, "Optional": typing.Optional, "None": None},
+    **{"Annotated": Annotated, "Literal": Literal, "Optional": typing.Optional, "Any": Any, "None": None},
     **{name: getattr(annotated_types, name) for name in ("Ge", "Gt", "Le", "Lt", "Interval", "MinLen", "MaxLen", "Len", "MultipleOf")},
 }
 

@@ -30,7 +30,8 @@ def test_a_refined_basis_has_the_other_arguments(name):
     cls = find("basis", name).load()
     basis = cls(2, **{cls.resolution: 3})
     finer = basis.refined(5)
-    assert finer.constructed_with() == {**basis.constructed_with(), cls.resolution: 5}
+    before, after = basis.constructed_with(), finer.constructed_with()  # a finer family may have arguments of its own
+    assert {name: after[name] for name in before} == {**before, cls.resolution: 5}
     assert finer.num_basis > basis.num_basis
     ends = finer.cell_ends()
     assert ends.shape[0] == 2

@@ -277,7 +277,7 @@ def test_a_broken_plugin_is_listed_and_not_imported(kanzoo, site):
     for name in ("broken_hat", "package_hat", "<odd>../x", "chebyshev"):
         (line,) = [line for line in out.splitlines() if line.strip().startswith(name)]
         assert ("kan-fake 1.0" in line) is (name != "chebyshev")
-    assert out.count("degree=2") == 2  # from the source
+        assert ("degree=2" in line) is (name not in ("<odd>../x", "chebyshev"))  # from the source
     assert "told when imported" in out
     assert not (site / "imported").exists()
 

@@ -424,7 +424,7 @@ FAULTS = [
     (LocalOutside, "local_gives_the_functions_that_are_not_zero", r"an index between .* allowed is 0 to K - S = .*smallest input: x = "),
     (LocalShifted, "local_gives_the_functions_that_are_not_zero", "from forward"),
     (LocalTooMany, "local_gives_the_functions_that_are_not_zero", "expected num_local = 2"),
-    (NoResolution, "class_attributes_are_declared", r"resolution must name one of the arguments \['degree'\], got 'grid_size'"),
+    (NoResolution, "class_attributes_are_declared", r"resolution must name one of the arguments \['degree'\] or be None, got 'grid_size'"),
     (NoReference, "class_attributes_are_declared", "reference must be"),
     (AlwaysFloat32, "dtype_and_device_are_kept", "must be torch.float64, got torch.float32"),
     (WrongFeatures, "features_are_values_transposed", "forward transposed"),

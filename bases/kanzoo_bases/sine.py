@@ -51,7 +51,7 @@ class Sine(Basis):
         *,
         grid_size: Annotated[int, Ge(1)] = 8,
         start: Literal["fractions", "whole"] = "fractions",
-        domain: tuple[float, float] = (-math.pi, math.pi),
+        domain: tuple[float, float] = (-3.141592653589793, 3.141592653589793),
     ) -> None:
         super().__init__(in_features, num_basis=grid_size, domain=domain)
         k = torch.arange(1, grid_size + 1, dtype=torch.float64)
