@@ -114,6 +114,13 @@ class Basis(Remakable, ABC):
         """
         return self(x).transpose(-1, -2)  # type: ignore[no-any-return]
 
+    def everywhere(self, x: Tensor) -> Tensor:
+        """Evaluate the functions as their formula defines them on the whole line, basis-major: `(*batch, K, in_features)`.
+
+        Override it where `features` continues them in another way outside the domain.
+        """
+        return self.features(x)
+
     def interval(self) -> tuple[Tensor | float, Tensor | float]:
         """Return the ends of what the functions cover, numbers or one for each input: the domain, unless a grid has moved."""
         return self.domain

@@ -14,15 +14,19 @@ Section = dict[str, Any]
 class ModelConfig:
     """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN, GNN).
 
-    `squash`, `residual`, `extrapolate` and `bias` are those of the KAN layers; a baseline has none of them as a choice.
+    `squash`, `residual`, `extrapolate`, `bias` and `init` are those of the KAN layers; a baseline has none of them as a choice.
+    `norm` normalises layers of both at the place `norm_at`, see `kanzoo.layers.factory.Layers`.
     `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
     """
 
     name: Literal["kan", "baseline"] = "kan"
-    squash: Literal["tanh", "layernorm", "clamp", "none"] = "tanh"
+    squash: Literal["tanh", "layernorm", "standardize", "clamp", "none"] = "tanh"
     residual: Literal["silu", "identity", "none"] = "silu"
-    extrapolate: Literal["linear", "clamp", "zero", "error"] = "linear"
+    extrapolate: Literal["linear", "clamp", "zero", "error", "basis"] = "linear"
     bias: bool = True
+    init: str | None = None
+    norm: Literal["none", "layer", "batch"] = "none"
+    norm_at: Literal["between", "before", "after"] = "between"
     width: Annotated[float, Gt(0)] = 1.0
 
 
@@ -68,6 +72,12 @@ NO_IDENTITY = ("batch_seeds",)
 def trainer_identity(trainer: Section) -> Section:
     """Return what of a trainer's section decides the result; a key that came later is no part of it while it has no value."""
     return {key: value for key, value in trainer.items() if key not in NO_IDENTITY and not (key == "refine" and value is None)}
+
+
+def model_identity(model: Section) -> Section:
+    """Return what of a model's section decides the network; keys that came later are no part of it while they change nothing."""
+    idle = [key for key in ("norm", "norm_at") if model["norm"] == "none"] + [key for key in ("init",) if model.get(key) is None]
+    return {key: value for key, value in model.items() if key not in idle}
 
 
 @dataclass(frozen=True)

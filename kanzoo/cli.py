@@ -147,12 +147,12 @@ def _execute(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="bases, tasks, configs, benchmarks or runs.")] = "bases",
+    what: Annotated[str, typer.Argument(help="bases, tasks, configs, presets, benchmarks or runs.")] = "bases",
     *,
     facts: Annotated[bool, typer.Option("--facts", help="Measure the bases: parameters and operations an edge.")] = False,
     tracking_uri: Uri = None,
 ) -> None:
-    """List bases by family and tasks, with the distribution they come from, configs, benchmarks, or recorded runs."""
+    """List bases by family and tasks, with the distribution they come from, configs, presets, benchmarks, or recorded runs."""
     from kanzoo import terminal, terminal_plugin
 
     if facts and what != "bases":
@@ -161,6 +161,7 @@ def list_(
         "bases": terminal_plugin.facts if facts else terminal_plugin.bases,
         "tasks": terminal.tasks,
         "configs": lambda: terminal.configs("experiment"),
+        "presets": lambda: terminal.configs("preset"),
         "benchmarks": lambda: terminal.configs("benchmark"),
         "runs": lambda: terminal.runs(tracking_uri),
     }

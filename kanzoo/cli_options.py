@@ -10,16 +10,16 @@ from kanzoo.errors import InvalidInput
 
 def complete_config(incomplete: str) -> list[str]:
     """Return the configs that begin like this."""
-    from kanzoo import config
+    from kanzoo import config_file
 
-    return [name for name in config.names() if name.startswith(incomplete)]
+    return [name for name in config_file.names() if name.startswith(incomplete)]
 
 
 def complete_benchmark(incomplete: str) -> list[str]:
     """Return the benchmarks that begin like this."""
-    from kanzoo import config
+    from kanzoo import config_file
 
-    return [name for name in config.names("benchmark") if name.startswith(incomplete)]
+    return [name for name in config_file.names("benchmark") if name.startswith(incomplete)]
 
 
 def complete_plugin(incomplete: str) -> list[str]:
@@ -31,15 +31,17 @@ def complete_plugin(incomplete: str) -> list[str]:
 
 def complete_override(incomplete: str) -> list[str]:
     """Return the usual overrides that begin like this."""
+    from kanzoo import config_file
     from kanzoo.registry import plugins
 
-    known = [f"basis.name={name}" for name in plugins("basis")] + ["model.name=baseline", "trainer.max_epochs=", "trainer.lr=", "seed="]
+    known = [f"basis.name={name}" for name in plugins("basis")] + [f"+preset={name}" for name in config_file.names("preset")]
+    known += ["model.name=baseline", "trainer.max_epochs=", "trainer.lr=", "seed="]
     return [text for text in known if text.startswith(incomplete)]
 
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="key=value, or key=a,b for every combination.", autocompletion=complete_override, show_default=False),
+    typer.Argument(help="key=value, or key=a,b for every combination; +preset=NAME.", autocompletion=complete_override, show_default=False),
 ]
 PluginOverrides = Annotated[list[str] | None, typer.Argument(help="key=value for its arguments.", show_default=False)]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where data sets lie.  [env: KANZOO_DATA]", show_default=False)]

@@ -16,7 +16,7 @@ new = typer.Typer(help="Write a package with a plug-in of your own.", pretty_exc
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A basis, a task, a config, a benchmark, or the id of a run.", autocompletion=complete_plugin)
+        str, typer.Argument(help="A basis, a task, a config, a preset, a benchmark, or the id of a run.", autocompletion=complete_plugin)
     ],
     overrides: PluginOverrides = None,
     *,
@@ -25,7 +25,7 @@ def show(
     ] = None,
     tracking_uri: Uri = None,
 ) -> None:
-    """Show a basis (formula, arguments, order, picture), a task, a config, a benchmark or a run: kanzoo show bspline basis.degree=2."""
+    """Show a basis (formula, arguments, order, picture), a task, a config, a preset, a benchmark or a run: kanzoo show bspline."""
     from kanzoo import registry, terminal
 
     found = [registry.find(kind, name) for kind in registry.GROUPS if name in registry.plugins(kind)]

@@ -21,15 +21,27 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kanzoo import plain_yaml
-from kanzoo.cell import NO_IDENTITY, Cell, Grid, ModelConfig, RefineConfig, Section, TrainerConfig, plain, trainer_identity
+from kanzoo import plain_yaml, preset
+from kanzoo.cell import (
+    NO_IDENTITY,
+    Cell,
+    Grid,
+    ModelConfig,
+    RefineConfig,
+    Section,
+    TrainerConfig,
+    model_identity,
+    plain,
+    trainer_identity,
+)
+from kanzoo.config_file import read
 from kanzoo.errors import InvalidInput, suggest
+from kanzoo.initial import check_formula
 from kanzoo.registry import find, plugins
 from kanzoo.signature import Argument, arguments, check_values, class_constant
 
 OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _SECTIONS = ("task", "model", "basis", "trainer")
 _EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01"}
 
@@ -46,46 +58,12 @@ class _Head:
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0  # what numpy and Lightning take
 
 
-def folder() -> Path:
-    """Return where the configs lie: the repository's own when kanzoo runs from it, else the copy inside the package."""
-    package = Path(__file__).parent
-    repository = package.parent / "configs"
-    return repository if (package.parent / "pyproject.toml").is_file() and repository.is_dir() else package / "configs"
-
-
-def names(kind: Literal["experiment", "benchmark"] = "experiment") -> list[str]:
-    """Return the names of the configs that come with kanzoo."""
-    place = folder() / "benchmark" if kind == "benchmark" else folder()
-    return sorted(path.stem for path in place.glob("*.yaml"))
-
-
-def read(name: str, kind: Literal["experiment", "benchmark"] = "experiment") -> dict[str, Any]:
-    """Read a config by name (`mnist`) or by path (`my/experiment.yaml`).
-
-    Raises:
-        InvalidInput: no such file, not a YAML mapping, or one that holds aliases, tags or interpolations.
-    """
-    by_path = name.endswith((".yaml", ".yml"))
-    if by_path:
-        path = Path(name)
-    elif _PLAIN_NAME.fullmatch(name):
-        path = (folder() / "benchmark" if kind == "benchmark" else folder()) / f"{name}.yaml"
-    else:
-        raise InvalidInput(f"{kind} must be a plain name or a path that ends in .yaml, got {name!r}")
-    if not os.path.isfile(path):  # noqa: PTH113  pathlib's raises for a name that is too long
-        rule = f"{kind} must be an existing file, got {name!r}" if by_path else f"unknown {kind} {name!r}"
-        raise InvalidInput(rule, suggest(path.stem if by_path else name, names(kind), "Configs"))
-    content = plain_yaml.read_file(path)
-    content.setdefault("name", path.stem)
-    return content
-
-
 def compose(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None = None) -> list[Cell]:
     """Return the cells of one config: one, or one for each combination of comma sweeps in the overrides.
 
     Args:
         name: name or path of a config.
-        overrides: `key=value` or `key=value1,value2`.
+        overrides: `key=value` or `key=value1,value2`; `+preset=name` puts a preset under the others.
         data_dir: where data sets lie.
 
     Raises:
@@ -102,7 +80,8 @@ def compose(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None =
 def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None = None) -> tuple[Grid, list[Cell]]:
     """Return a benchmark and its cells, without repetition.
 
-    An override of `seed` replaces the seeds; one of `basis.name` or `model.name` replaces the models; others hold for every cell.
+    An override of `seed` replaces the seeds; one of `basis.name`, `model.name` or `+preset` replaces the models; others hold for every
+    cell.
 
     Raises:
         InvalidInput: anything in it is wrong.
@@ -118,7 +97,7 @@ def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | N
         raise InvalidInput(f"experiments must be of length >= 1 in benchmark {name!r}, got []")
     keys = [override.partition("=")[0] for override in overrides]
     seeds = [] if "seed" in keys else [f"seed={','.join(map(str, grid.seeds))}"]
-    models = [""] if {"basis.name", "model.name"} & set(keys) else grid.models
+    models = [""] if {"basis.name", "model.name", preset.KEY} & set(keys) else grid.models
     cells: dict[str, Cell] = {}
     for experiment, model in itertools.product(grid.experiments, models):
         base, *own = experiment.split()
@@ -200,19 +179,23 @@ def _apply(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[str], data_dir: Path | None) -> Cell:
-    usual = _validated(ModelConfig, content["model"] if isinstance(content.get("model"), dict) else {}, "model.")
-    content = _apply(content, [*own, *overrides])
+    chosen, others = preset.taken_out([*own, *overrides])
+    if chosen is not None:
+        content = preset.applied(content, chosen)
+    usual_model = _validated(ModelConfig, content["model"] if isinstance(content.get("model"), dict) else {}, "model.")
+    usual_basis = _plugin_section("basis", content["basis"]) if chosen is not None and usual_model["name"] == "kan" else {}
+    content = _apply(content, others)
     allowed = ["name", *_SECTIONS, "seed"]
     for key, value in content.items():
         if key not in allowed:
-            raise InvalidInput(f"unknown key {key!r}", suggest(key, allowed, "Keys"))
+            raise InvalidInput(f"unknown key {key!r}", suggest(key, [*allowed, preset.KEY], "Keys"))
         if key in _SECTIONS and not isinstance(value, dict):
             raise InvalidInput(f"{key} must be a section of keys, got {value!r}")
     head = _validated(_Head, _pick(content, "name", "seed"), "")
-    model = _validated(ModelConfig, content.get("model", {}), "model.")
+    model = _model_section(content.get("model", {}))
     is_kan = model["name"] == "kan"
-    if not is_kan:
-        model = {"name": model["name"], "width": model["width"]}
+    if chosen is not None and model["name"] != usual_model["name"]:
+        raise InvalidInput(f"model.name must be {usual_model['name']} with {preset.KEY}={chosen}, got {model['name']!r}")
     trainer = _validated(TrainerConfig, content.get("trainer", {}), "trainer.")
     task = _plugin_section("task", content.get("task", {}))
     basis = _plugin_section("basis", content.get("basis", {})) if is_kan else {}
@@ -227,14 +210,15 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         "data": digest,
         "plugin": f"{plugin.distribution} {plugin.version}",
     }
-    model_identity = task_identity | {
-        "model": model,
+    identity = task_identity | {
+        "model": model_identity(model),
         "basis": basis,
         "trainer": trainer_identity(trainer),
         "basis_plugin": f"{origin.distribution} {origin.version}",
     }
-    given = {override.partition("=")[0] for override in [*own, *overrides]}
+    given = {override.partition("=")[0] for override in others}
     tuned = {override.partition("=")[0] for override in overrides}
+    name = preset.label_of(chosen) if chosen is not None else _usual_name(basis, task, class_constant(plugin, "baseline"))
     return Cell(
         name=head["name"],
         task=task,
@@ -246,34 +230,46 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
             head["name"],
             {key: Path(value).name if key == "file" else value for key, value in task.items() if f"task.{key}" in given and key != "name"},
         ),
-        model_label=_model_label(
-            {key: value for key, value in model.items() if key != "name" and value != usual[key]},
-            basis,
-            class_constant(plugin, "baseline") or _baseline(task),
-            {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in NO_IDENTITY},
+        model_label=_label(
+            name,
+            _unusual(basis, usual_basis)
+            | {key: value for key, value in model.items() if key != "name" and value != usual_model[key]}
+            | {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in NO_IDENTITY},
         ),
         plugin=f"{origin.distribution} {origin.version}",
         task_key=_hash(task_identity),
-        model_key=_hash(model_identity),
-        config_hash=_hash(model_identity | {"seed": head["seed"]}),
+        model_key=_hash(identity),
+        config_hash=_hash(identity | {"seed": head["seed"]}),
         score=class_constant(plugin, "score") or "score",
         direction=class_constant(plugin, "direction") or "max",
         command=" ".join(["kanzoo run", source, *map(_quote, [*own, *overrides])]),
     )
 
 
-def _baseline(task: Section) -> str:
+def _model_section(content: Mapping[str, Any]) -> Section:
+    """Return the section `model`; a baseline has few of its keys."""
+    model = _validated(ModelConfig, content, "model.")
+    if model["name"] != "kan":
+        return {key: model[key] for key in ("name", "width", "norm", "norm_at")}
+    if model["init"] is not None:
+        check_formula(model["init"])
+    return model
+
+
+def _usual_name(basis: Section, task: Section, baseline: str | None) -> str:
+    """Return what a model is called without a preset: the basis, or the baseline that the task names or that of its network."""
     network = str(task.get("network", "dense"))
-    return _BASELINES.get(network, network)
+    return str(basis["name"]) if basis else baseline or _BASELINES.get(network, network)
 
 
-def _model_label(unusual: Section, basis: Section, baseline: str, tuned: Section) -> str:
-    """Return the basis or baseline with what differs from the config file and from the basis's defaults."""
+def _unusual(basis: Section, usual: Section) -> Section:
+    """Return the arguments of a basis that differ from those of the preset, or from its defaults where the preset has another, or none."""
     if not basis:
-        return _label(baseline, unusual | tuned)
-    found = cell_schema("basis", basis["name"])
-    own = {key: value for key, value in basis.items() if key != "name" and plain(value) != plain(found[key].default)}
-    return _label(basis["name"], own | unusual | tuned)
+        return {}
+    if usual and usual["name"] != basis["name"]:
+        return {"basis": basis["name"]} | _unusual(basis, {})
+    known = usual or {key: argument.default for key, argument in cell_schema("basis", basis["name"]).items()}
+    return {key: value for key, value in basis.items() if key != "name" and plain(value) != plain(known[key])}
 
 
 def _label(name: str, extra: Mapping[str, Any]) -> str:

@@ -73,12 +73,12 @@ def _check_untouched(cell: Cell) -> None:
 
 
 def _layers(cell: Cell, generator: Generator) -> Layers:
+    options = {key: value for key, value in cell.model.items() if key != "name"}
     if not cell.basis:
-        return PlainLayers(width=cell.model["width"], generator=generator)
+        return PlainLayers(**options, generator=generator)
     basis_class = find("basis", cell.basis["name"]).load()
     basis: BasisFactory = partial(basis_class, **{key: value for key, value in cell.basis.items() if key != "name"})
     basis(*([1] * _sizes(basis_class)))  # refuses arguments that only its code can judge, before any data are read
-    options = {key: value for key, value in cell.model.items() if key != "name"}
     return KANLayers(basis, **options, generator=generator)
 
 

@@ -102,7 +102,7 @@ def test(task: Task, place: Place) -> dict[str, float]:
 def covered(task: Task) -> dict[str, float]:
     """Return the share of validation inputs in the domain of each layer whose inputs are not squashed; warn where it is small."""
     squashes = [module for module in task.model.modules() if isinstance(module, SquashInto)]
-    if not any(module.kind == "none" for module in squashes):
+    if all(module.is_bounded for module in squashes):
         return {}
     batch = tuple(tensor.to(task.device) for tensor in task.data.validation[:_COVERAGE_SAMPLES])
     try:
@@ -110,7 +110,7 @@ def covered(task: Task) -> dict[str, float]:
     except ValueError as error:  # a layer that these samples do not reach is no reason to lose a trained network
         _log.warning("coverage is not measured: %s", error)
         return {}
-    shares = {name or "network": share for name, share in found.items() if squash_of(layers[name]).kind == "none"}
+    shares = {name or "network": share for name, share in found.items() if not squash_of(layers[name]).is_bounded}
     low = ", ".join(f"{name} ({share:.0%})" for name, share in shares.items() if share < _COVERED)
     if low:
         _log.warning("less than %.0f%% of the inputs lie in the domain of layers without a squash: %s", 100 * _COVERED, low)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from kanzoo import config, registry, signature
+from kanzoo import config, config_file, registry, signature
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.leaderboard import format_score, overall, rank, summarise
@@ -52,12 +52,11 @@ def defaults(plugin: registry.Plugin) -> str:
     return "told when imported" if found is None else ", ".join(f"{key}={short(one.default)}" for key, one in found.items())
 
 
-def configs(kind: Literal["experiment", "benchmark"]) -> None:
+def configs(kind: config_file.Kind) -> None:
     """Print the configs that come with kanzoo, each with its first comment line."""
     table = new_table("name", "what", title=f"{kind.capitalize()}s")
-    folder = config.folder() / "benchmark" if kind == "benchmark" else config.folder()
-    for name in config.names(kind):
-        first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+    for name in config_file.names(kind):
+        first = config_file.path_of(name, kind).read_text(encoding="utf-8").splitlines()[0]
         table.add_row(Text(name), Text(first.removeprefix("#").strip() if first.startswith("#") else ""))
     console.print(table)
 
@@ -74,18 +73,25 @@ def runs(tracking_uri: str | None) -> None:
 
 
 def show(name: str, tracking_uri: str | None) -> None:
-    """Print a config, a benchmark or a run."""
-    if name in config.names() or name.endswith((".yaml", ".yml")):
+    """Print a config, a benchmark, a preset or a run."""
+    if name in config_file.names() or name.endswith((".yaml", ".yml")):
         say(config.compose(name)[0].to_yaml())
         return
-    if name in config.names("benchmark"):
-        say((config.folder() / "benchmark" / f"{name}.yaml").read_text(encoding="utf-8"))
-        return
+    kinds: tuple[config_file.Kind, ...] = ("benchmark", "preset")
+    for kind in kinds:
+        if name in config_file.names(kind):
+            say(config_file.path_of(name, kind).read_text(encoding="utf-8"))
+            return
     if len(name) == 32 and all(character in "0123456789abcdef" for character in name):
         _show_run(name, tracking_uri)
         return
-    known = [*registry.plugins("basis"), *registry.plugins("task"), *config.names(), *config.names("benchmark")]
-    raise InvalidInput(f"unknown basis, task, config, benchmark or run {name!r}", suggest(name, known, "Known"))
+    known = [
+        *registry.plugins("basis"),
+        *registry.plugins("task"),
+        *config_file.names(),
+        *(one for kind in kinds for one in config_file.names(kind)),
+    ]
+    raise InvalidInput(f"unknown basis, task, config, benchmark, preset or run {name!r}", suggest(name, known, "Known"))
 
 
 def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:

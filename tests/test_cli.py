@@ -11,6 +11,7 @@ import yaml
 from kanzoo import cli, cli_options, config, terminal, terminal_plugin
 from kanzoo.basis import ColumnBasis
 from kanzoo.config import compose
+from kanzoo.config_file import names, path_of
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import Plugin, plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
@@ -226,8 +227,8 @@ def test_names_that_are_no_names_are_refused(kanzoo, command, noun, name):
         (("check", "chebyshev", "basis.degree=0"), "basis.degree must be >= 1, got 0", ""),
         (("check", "chebyshev", "task.degree=1"), "unknown key 'task.degree' of basis 'chebyshev'", "Keys: "),
         (("check", "image", "task.dataset=mnits"), "task.dataset must be one of ", ""),
-        (("show", "chebychev"), "unknown basis, task, config, benchmark or run 'chebychev'", "Did you mean 'chebyshev'?"),
-        (("show", "../../x"), "unknown basis, task, config, benchmark or run '../../x'", "Known: "),
+        (("show", "chebychev"), "unknown basis, task, config, benchmark, preset or run 'chebychev'", "Did you mean 'chebyshev'?"),
+        (("show", "../../x"), "unknown basis, task, config, benchmark, preset or run '../../x'", "Known: "),
         (("show", "chebyshev", "basis.degree=two"), "basis.degree must be an integer, got 'two'", ""),
         (("show", "chebyshev", "--out", "a.jpg"), "--out must end in .svg, .png, .pdf, got 'a.jpg'", ""),
         (("show", "image", "--out", "a.svg"), "--out needs a basis to draw, got the task 'image'", ""),
@@ -331,8 +332,9 @@ def test_print_config_of_a_sweep_is_one_document_a_cell(kanzoo, tmp_path):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("configs", config.names()),
-        ("benchmarks", config.names("benchmark")),
+        ("configs", names()),
+        ("presets", names("preset")),
+        ("benchmarks", names("benchmark")),
         ("tasks", list(plugins("task"))),
         ("bases", [*plugins("basis"), "polynomial", "spline"]),
     ],
@@ -521,6 +523,18 @@ def test_completion_offers_names():
     assert cli_options.complete_plugin("cheb") == ["chebyshev"]
     assert cli_options.complete_plugin("imag") == ["image"]
     assert "basis.name=chebyshev" in cli_options.complete_override("basis.name=c")
+    assert cli_options.complete_override("+preset=fas") == ["+preset=fast_kan", "+preset=faster_kan"]
+
+
+def test_a_preset_is_shown_as_it_is_written(kanzoo):
+    code, out, _ = kanzoo("show", "fast_kan")
+    assert (code, out.strip()) == (0, path_of("fast_kan", "preset").read_text().strip())
+
+
+def test_an_unknown_preset_is_refused_with_a_suggestion(kanzoo):
+    code, _, err = kanzoo("run", "digits_dense", "+preset=fastkan")
+    assert code == 2
+    assert err.startswith("Error: unknown preset 'fastkan'\nDid you mean 'fast_kan'?")
 
 
 def test_two_lines_of_an_error_travel():

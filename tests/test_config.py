@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kanzoo import config
+from kanzoo import config, config_file
 from kanzoo.config import compose, compose_grid, expand
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import plugins
@@ -18,13 +18,16 @@ from kanzoo.signature import arguments, arguments_in_source, class_constant
 DATA = Path(os.environ["KANZOO_DATA"]) if "KANZOO_DATA" in os.environ else None
 CSV = "size,rooms,price\n" + "".join(f"{i},{i % 5},{i * 2.5}\n" for i in range(20))
 TABLE = ["task.dataset=csv", "task.target=price"]
-CONFIGS = [path.stem for path in config.folder().glob("*.yaml")]
+CONFIGS = [path.stem for path in config_file.folder().glob("*.yaml")]
 #: Bases that every benchmark compares.
 COMPARED = {"bspline", "chebyshev", "fourier", "gaussian_rbf", "jacobi", "wav_kan", "wavelet"}
-BENCHMARKS = [path.stem for path in config.folder().glob("benchmark/*.yaml")]
+BENCHMARKS = [path.stem for path in config_file.folder().glob("benchmark/*.yaml")]
 
-#: Benchmarks that take too long for every basis: a search for formulas is 20 minutes for each.
-FEW_BASES = {"symbolic": {"bspline", "chebyshev", "gaussian_rbf"}}
+#: Benchmarks of other models: a search for formulas is 20 minutes a basis, and published systems are presets.
+FEW_BASES = {
+    "mnist_published": {"fast_kan", "efficient_kan", "bsrbf_kan", "mlp"},
+    "symbolic": {"bspline", "chebyshev", "gaussian_rbf"},
+}
 
 
 @pytest.fixture
@@ -471,7 +474,12 @@ def test_a_bad_grid_is_refused(write, text, message, hint):
         ("digits_conv", "task.name=<script>", "unknown task '<script>'", "Installed: "),
         ("digits_conv", "task.dataset=mnits", "task.dataset must be one of mnist, fashion_mnist, mnist_5k, digits, got 'mnits'", ""),
         ("digits_conv", "task.dataset=", "task.dataset must be one of mnist, fashion_mnist, mnist_5k, digits, got None", ""),
-        ("digits_conv", "model.squash=none,sigmoid", "model.squash must be one of tanh, layernorm, clamp, none, got 'sigmoid'", ""),
+        (
+            "digits_conv",
+            "model.squash=none,sigmoid",
+            "model.squash must be one of tanh, layernorm, standardize, clamp, none, got 'sigmoid'",
+            "",
+        ),
         ("digits_conv", "model.name=mlp", "model.name must be one of kan, baseline, got 'mlp'", ""),
         ("feynman", "task.formula=I.6.3", "task.formula must be the number of a Feynman equation, got 'I.6.3'", "Did you mean "),
         # out of range

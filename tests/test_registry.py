@@ -103,7 +103,7 @@ def test_unknown_name_suggests():
     with pytest.raises(InvalidInput, match="unknown basis 'chebychev'") as caught:
         find("basis", "chebychev")
     assert caught.value.hint.startswith("Did you mean 'chebyshev'? Installed: ")
-    assert "bspline, chebyshev" in caught.value.hint
+    assert "bspline, bsrbf, chebyshev" in caught.value.hint
     with pytest.raises(InvalidInput, match="unknown task 'zzz'") as caught:
         find("task", "zzz")
     assert caught.value.hint.startswith("Installed: ")

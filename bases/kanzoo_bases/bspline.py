@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from kanzoo.basis import AdaptiveBasis, LocalBasis
+from kanzoo.basis import AdaptiveBasis, LocalBasis, spread
 from kanzoo.signature import checked
 
 MIN_RANGE = 1e-6  # of the domain's width: an input that varies less is constant, and keeps its knots
@@ -24,7 +24,8 @@ class BSpline(LocalBasis, AdaptiveBasis):
     $B_{i,0} = 1$ on $[t_i, t_{i+1})$, $B_{i,p}(x) = \frac{x - t_i}{t_{i+p} - t_i} B_{i,p-1}(x)
     + \frac{t_{i+p+1} - x}{t_{i+p+1} - t_{i+1}} B_{i+1,p-1}(x)$. Only the p + 1 functions that are not zero at x are computed, by the
     triangular recurrence of Piegl & Tiller (The NURBS Book, algorithm A2.2). They sum to one. The right end belongs to the last cell;
-    outside the grid the end pieces continue as polynomials. `knots` is a buffer of shape `(in_features, grid_size + 2 * degree + 1)`.
+    outside the grid the end pieces continue as polynomials, while in `everywhere` each spline ends with its own knots. `knots` is a buffer
+    of shape `(in_features, grid_size + 2 * degree + 1)`.
 
     Args:
         in_features: number of inputs.
@@ -94,8 +95,28 @@ class BSpline(LocalBasis, AdaptiveBasis):
 
     def features(self, x: Tensor) -> Tensor:
         """Evaluate basis-major inside the grid: `(*batch, K, in_features)`; compiled, without a place in memory that depends on x."""
-        if self._moved or not torch.compiler.is_compiling() or self.degree not in (2, 3) or self.num_basis > _UNROLLED:
-            return super().features(x)
+        return self._one_by_one(x) if self._is_unrolled() and torch.compiler.is_compiling() else super().features(x)
+
+    def everywhere(self, x: Tensor) -> Tensor:
+        """Evaluate basis-major on the whole line, `(*batch, K, in_features)`: each spline vanishes beyond its p + 2 knots."""
+        if self._is_unrolled():
+            return self._one_by_one(x)
+        p, knots = self.degree, self.knots.to(x.dtype)
+        nearest = torch.minimum(torch.maximum(x, knots[:, 0]), knots[:, -1])
+        cell = (nearest.detach().unsqueeze(-2) >= knots[:, 1:-1].T).sum(-2)
+        # p knots more on each side, wherever they lie, so that every cell has p + 1 functions. Those that they bound are left out.
+        beyond = torch.arange(1, p + 1, dtype=x.dtype, device=x.device)
+        knots = torch.cat([knots[:, :1] - beyond.flip(0), knots, knots[:, -1:] + beyond], 1)
+        first = cell + 1 + knots.shape[1] * torch.arange(self.in_features, device=x.device)
+        near = [knots.flatten().index_select(0, (first + place).flatten()).view_as(x) for place in range(2 * p)]
+        pieces = _pieces([nearest - knot for knot in near], torch.ones_like(x), lambda right, degree: near[right] - near[right - degree])
+        values = spread(cell, torch.stack(pieces, -2), self.num_basis + 2 * p)[..., p : p + self.num_basis, :]
+        return values * (x == nearest).unsqueeze(-2)
+
+    def _is_unrolled(self) -> bool:
+        return not self._moved and self.degree in (2, 3) and self.num_basis <= _UNROLLED
+
+    def _one_by_one(self, x: Tensor) -> Tensor:
         low, high = self.domain
         place = (x - (low + high) / 2) * (self.grid_size / (high - low))  # in cells, from the middle of the domain
         return torch.stack([_even_spline(place - (index - (self.num_basis - 1) / 2), self.degree) for index in range(self.num_basis)], -2)

@@ -101,7 +101,7 @@ def edge_functions(layer: KANLayer, x: Tensor, *, num_points: int = 200, num_qua
 def require_elementwise(layer: KANLayer) -> None:
     """Raise ValueError when the squash of a layer mixes its inputs."""
     if squash_of(layer).norm is not None:
-        raise ValueError("layer must have a squash that is elementwise, got 'layernorm'")
+        raise ValueError(f"layer must have a squash that is elementwise, got {squash_of(layer).kind!r}")
 
 
 def data_rows(layer: KANLayer, x: Tensor, max_rows: int | None = None) -> Tensor:

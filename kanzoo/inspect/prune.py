@@ -143,7 +143,8 @@ def _order(model: nn.Sequential, x: Tensor, parts: Parts, by: Literal["attributi
     levels = range(1, len(stack.layers)) if parts == "nodes" else range(1)
     for level in levels:
         if squash_of(stack.layers[level]).norm is not None:
-            raise ValueError(f"parts must be 'edges' before a layer with the squash 'layernorm', which needs all its inputs, got {parts!r}")
+            kind = squash_of(stack.layers[level]).kind
+            raise ValueError(f"parts must be 'edges' before a layer with the squash {kind!r}, which needs all its inputs, got {parts!r}")
     if not levels:
         raise ValueError("parts must be 'edges' or 'inputs' of a network without hidden nodes, got 'nodes'")
     values = [nodes[level].clone() for level in levels]

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from kanzoo.basis import BasisFactory, is_edge_factory
 from kanzoo.layers import expansion
-from kanzoo.layers.expansion import Expansion, Residual, check_residual, residual_branch, residual_std
+from kanzoo.layers.expansion import Expansion, Residual, check_residual, draw_residual, residual_branch
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.squash import Squash
@@ -31,10 +31,12 @@ class KANConvolution(nn.Module, ABC):
         padding: zeros put around the input; of a transposed convolution what is cut off around the output.
         dilation: spacing of the kernel's points.
         groups: blocks of channels that do not see each other.
-        squash: as in `KANLinear`; `layernorm` is over the channels (of an `EdgeBasis`: over what a layer in `patches` sees).
+        squash: as in `KANLinear`; `layernorm` and `standardize` are over the channels (of an `EdgeBasis`: over what a layer in `patches`
+            sees).
         residual: as in `KANLinear`.
         extrapolate: as in `KANLinear`.
         bias: whether to add b.
+        init: as in `KANLinear`; `fan_in` counts the points of the kernel too, `fan_out` is out_channels.
         generator: source of the initial coefficients.
 
     Attributes:
@@ -65,6 +67,7 @@ class KANConvolution(nn.Module, ABC):
         residual: Residual = "silu",
         extrapolate: Extrapolate = "linear",
         bias: bool = True,
+        init: str | None = None,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
@@ -81,19 +84,19 @@ class KANConvolution(nn.Module, ABC):
         self.residual_weight: nn.Parameter | None = None
         self.bias: nn.Parameter | None = None
         if is_edge_factory(basis):
-            make = partial(KANLinear, basis=basis, squash=squash, residual=residual, bias=bias, generator=generator)
+            make = partial(KANLinear, basis=basis, squash=squash, residual=residual, bias=bias, init=init, generator=generator)
             self.patches = nn.ModuleList(self._patch_layer(make) for _ in range(groups))
             return
         self.expansion = Expansion(in_channels, basis, squash, extrapolate)
         shape = (out_channels, -1, in_channels // groups, *self.kernel_size)
         share = 1.0 if residual == "none" else expansion.COEFFICIENT_SHARE
         fan_in = self._fan_in()
-        std = self.expansion.coefficient_std(fan_in, share)
+        std = self.expansion.coefficient_std(fan_in, out_channels, share, init)
         start = torch.randn(out_channels, len(std), *shape[2:], generator=generator) * std.view(-1, *(1 for _ in shape[2:]))
         self.weight = nn.Parameter(start.flatten(1, 2))
         if residual != "none":
-            scale = residual_std(residual, self.expansion.basis.domain, fan_in, 1 - share)
-            self.residual_weight = nn.Parameter(torch.randn(out_channels, *shape[2:], generator=generator) * scale)
+            domain, branch = self.expansion.basis.domain, (out_channels, *shape[2:])
+            self.residual_weight = nn.Parameter(draw_residual(residual, domain, branch, fan_in, 1 - share, init, generator))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @property

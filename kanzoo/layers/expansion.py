@@ -3,10 +3,11 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from kanzoo.basis import AdaptiveBasis, Basis, BasisFactory, EdgeBasis, LocalBasis, is_edge_factory
+from kanzoo.initial import initial_std
 from kanzoo.kernels.context import prepare_forward_mode
 from kanzoo.layers.extrapolation import Extrapolate, check_extrapolate, extrapolated
 from kanzoo.layers.squash import Squash, SquashInto
@@ -53,7 +54,7 @@ class Expansion(nn.Module):
         self.basis = made
         self.squash = SquashInto(squash, made.domain, num_features)
         self.extrapolate = check_extrapolate(extrapolate)
-        if squash == "none":
+        if not self.squash.is_bounded:
             prepare_forward_mode()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,8 +62,10 @@ class Expansion(nn.Module):
         return self._features(self.squash(x))
 
     def _features(self, place: Tensor) -> Tensor:
-        if self.squash.kind != "none":
+        if self.squash.is_bounded:
             return self.basis.features(place)
+        if self.extrapolate == "basis":
+            return self.basis.everywhere(place)
         values, _ = extrapolated(self.extrapolate, self.basis.features, place, *self.basis.interval())
         return values
 
@@ -75,19 +78,28 @@ class Expansion(nn.Module):
             first, values = basis.local(x)
             return torch.stack(values, -2), first
 
-        if self.squash.kind == "none":
-            values, first = extrapolated(self.extrapolate, values_and_first, x, *basis.interval())
+        place = self.squash(x)
+        if self.squash.is_bounded:
+            values, first = values_and_first(place)
         else:
-            values, first = values_and_first(self.squash(x))
+            values, first = extrapolated(self.extrapolate, values_and_first, place, *basis.interval())
         return first, values
 
-    @torch.no_grad()
-    def coefficient_std(self, fan_in: float, variance: float) -> Tensor:
-        """Return the standard deviation, shape `(K,)`, at which `fan_in` edges add up to the given output variance.
+    @property
+    def is_local(self) -> bool:
+        """Whether `local` tells all: a local basis, which is not asked as it is outside its domain."""
+        return isinstance(self.basis, LocalBasis) and (self.squash.is_bounded or self.extrapolate != "basis")
 
-        With independent zero-mean coefficients the variance is fan_in · Σ_k std_k² E[φ_k²], the mean taken over the domain.
+    @torch.no_grad()
+    def coefficient_std(self, fan_in: float, fan_out: int, variance: float, init: str | None) -> Tensor:
+        """Return the standard deviation of the initial coefficients, shape `(K,)`: the family's own scale, times one number.
+
+        With a formula `init` that is the number, see `initial_std`. Without one, `fan_in` edges add up to the given output variance: for
+        independent zero-mean coefficients it is fan_in · Σ_k std_k² E[φ_k²], the mean taken over the domain.
         """
         scale = self.basis.initial_scale()
+        if init is not None:
+            return scale * initial_std(init, fan_in, fan_out, self.basis.num_basis)
         power = _mean_square(self.basis, self.basis.domain)
         return scale * (variance / (fan_in * (scale.square() * power).sum()).clamp_min(1e-12)).sqrt()
 
@@ -146,6 +158,21 @@ def residual_std(kind: Residual, domain: tuple[float, float], fan_in: float, var
     return float((variance / (fan_in * power)).sqrt())
 
 
+def draw_residual(
+    kind: Residual,
+    domain: tuple[float, float],
+    shape: tuple[int, ...],
+    fan_in: float,
+    variance: float,
+    init: str | None,
+    generator: Generator | None,
+) -> Tensor:
+    """Draw residual weights: normal ones that give the output variance, or with a formula `init` uniform ones as of `nn.Linear`."""
+    if init is None:
+        return torch.randn(shape, generator=generator) * residual_std(kind, domain, fan_in, variance)
+    return torch.empty(shape).uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+
+
 @torch.no_grad()
 def edge_mean_square(basis: EdgeBasis) -> Tensor:
     """Return E[ψ²] of each edge over the domain, shape `(out, in)`."""
@@ -168,4 +195,4 @@ def _mean_square(basis: Basis, domain: tuple[float, float]) -> Tensor:
     return total / _SAMPLES
 
 
-__all__ = ["Expansion", "Residual", "check_residual", "edge_mean_square", "is_edge_factory", "refit", "residual_branch", "residual_std"]
+__all__ = ["Expansion", "Residual", "check_residual", "draw_residual", "edge_mean_square", "is_edge_factory", "refit", "residual_branch"]

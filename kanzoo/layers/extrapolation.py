@@ -1,19 +1,19 @@
 """What edge functions do outside the domain of their basis, where no squash keeps inputs inside."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.func import jvp
 
-Extrapolate = Literal["linear", "clamp", "zero", "error"]
+Extrapolate = Literal["linear", "clamp", "zero", "error", "basis"]
 
 
 def check_extrapolate(kind: Extrapolate) -> Extrapolate:
     """Return the kind; ValueError when it is unknown."""
-    if kind not in ("linear", "clamp", "zero", "error"):
-        raise ValueError(f"extrapolate must be one of linear, clamp, zero, error, got {kind!r}")
+    if kind not in get_args(Extrapolate):
+        raise ValueError(f"extrapolate must be one of {', '.join(get_args(Extrapolate))}, got {kind!r}")
     return kind
 
 
@@ -23,7 +23,7 @@ def extrapolated(
     r"""Evaluate functions on an interval, and continue them outside, without asking which inputs are there.
 
     With c the nearest point of the interval: `linear` $\phi(c) + \phi'(c)\,(x - c)$, the tangent at the end; `clamp` $\phi(c)$; `zero`
-    nothing; `error` is an error.
+    nothing; `error` is an error. `basis`, the functions as they are on the whole line, needs no interval: see `Basis.everywhere`.
 
     Args:
         kind: which of them.

@@ -14,6 +14,7 @@ from kanzoo.layers.convolution import Size
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.linear import KANLinear
+from kanzoo.layers.norm import Norm, NormAt, check_norm, normalised
 from kanzoo.layers.squash import Squash
 
 ConvName = Literal["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"]
@@ -48,25 +49,42 @@ class Layers(ABC):
 
     Attributes:
         width: factor on the hidden widths that a task asks for: a baseline of another size on the same task.
+        norm: `layer`, `batch` or `none`: what normalises layers, see `normalised`.
+        norm_at: where: `between` layers, `before` each, the first too, or `after` each, the last too.
         generator: source of all initial weights; torch's global one when None.
     """
 
     width: float = 1.0
+    norm: Norm = "none"
+    norm_at: NormAt = "between"
     generator: Generator | None = None
 
     def scaled(self, width: int) -> int:
         """Return a hidden width, or number of channels, times the factor: 1 at least."""
         return max(1, round(self.width * width))
 
-    @abstractmethod
     def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return a layer `(*batch, in_features)` to `(*batch, out_features)`; `first` when it sees the raw data."""
+        """Return a layer `(*batch, in_features)` to `(*batch, out_features)`, normalised; `first` when it sees the raw data."""
+        layer = self._linear(in_features, out_features, first=first)
+        return normalised(layer, self.norm, self.norm_at, (in_features, out_features), first=first)
 
-    @abstractmethod
     def convolution(
         self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
     ) -> nn.Module:
-        """Return a layer `(batch, in_channels, *size)` to `(batch, out_channels, *new_size)`, of the kind that the name says."""
+        """Return a normalised layer `(batch, in_channels, *size)` to `(batch, out_channels, *new_size)`, of the kind that the name says."""
+        layer = self._convolution(name, in_channels, out_channels, kernel_size, first=first, **options)
+        dimensions = int(name[-2])
+        return normalised(layer, self.norm, self.norm_at, (in_channels, out_channels), dimensions=dimensions, first=first)
+
+    @abstractmethod
+    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
+        """Return a dense layer."""
+
+    @abstractmethod
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
+    ) -> nn.Module:
+        """Return a convolution."""
 
     def conv1d(self, in_channels: int, out_channels: int, kernel_size: Size, **options: Unpack[ConvOptions]) -> nn.Module:
         """Return a layer for signals `(batch, in_channels, length)`."""
@@ -98,8 +116,18 @@ class KANLayers(Layers):
         residual: as in `KANLinear`.
         extrapolate: as in `KANLinear`.
         bias: as in `KANLinear`; without one, a layer of local functions changes its output only where it sees samples.
+        init: as in `KANLinear`.
+        norm: as in `Layers`.
+        norm_at: as in `Layers`.
         width: factor on hidden widths.
         generator: source of the initial coefficients of all layers.
+
+    Example:
+        >>> from kanzoo.models import DenseNet
+        >>> from kanzoo_bases.chebyshev import Chebyshev
+        >>> net = DenseNet(KANLayers(Chebyshev, norm="layer"), [2, 5, 1])
+        >>> [type(part).__name__ for part in (net[0], *net[1])]
+        ['KANLinear', 'LayerNorm', 'KANLinear']
     """
 
     def __init__(
@@ -110,24 +138,26 @@ class KANLayers(Layers):
         residual: Residual = "silu",
         extrapolate: Extrapolate = "linear",
         bias: bool = True,
+        init: str | None = None,
+        norm: Norm = "none",
+        norm_at: NormAt = "between",
         width: float = 1.0,
         generator: Generator | None = None,
     ) -> None:
+        check_norm(norm, norm_at)
         self.basis, self.squash, self.residual, self.extrapolate, self.bias = basis, squash, residual, extrapolate, bias
-        self.width, self.generator = width, generator
+        self.init, self.norm, self.norm_at, self.width, self.generator = init, norm, norm_at, width, generator
 
-    def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return a `KANLinear`."""
+    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
         return KANLinear(in_features, out_features, **self._options())
 
-    def convolution(
-        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
     ) -> nn.Module:
-        """Return the `KANConv` or `KANConvTranspose` of this name."""
         return _KAN[name](in_channels, out_channels, kernel_size, **self._options(), **options)
 
     def _options(self) -> dict[str, Any]:
-        names = ("basis", "squash", "residual", "extrapolate", "bias", "generator")
+        names = ("basis", "squash", "residual", "extrapolate", "bias", "init", "generator")
         return {name: getattr(self, name) for name in names}
 
 
@@ -136,21 +166,30 @@ class PlainLayers(Layers):
 
     Args:
         activation: class of the activation; none stands before a first layer.
+        norm: as in `Layers`; it stands before the activation.
+        norm_at: as in `Layers`.
         width: factor on hidden widths.
         generator: source of the initial weights of all layers.
     """
 
-    def __init__(self, *, activation: Callable[[], nn.Module] = nn.SiLU, width: float = 1.0, generator: Generator | None = None) -> None:
-        self.activation, self.width, self.generator = activation, width, generator
+    def __init__(
+        self,
+        *,
+        activation: Callable[[], nn.Module] = nn.SiLU,
+        norm: Norm = "none",
+        norm_at: NormAt = "between",
+        width: float = 1.0,
+        generator: Generator | None = None,
+    ) -> None:
+        check_norm(norm, norm_at)
+        self.activation, self.norm, self.norm_at, self.width, self.generator = activation, norm, norm_at, width, generator
 
-    def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return an activation and an `nn.Linear`."""
+    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
         return self._after_activation(nn.Linear(in_features, out_features, device="meta"), in_features, first)
 
-    def convolution(
-        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool = False, **options: Any
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
     ) -> nn.Module:
-        """Return an activation and torch's convolution of this name."""
         layer = _PLAIN[name](in_channels, out_channels, kernel_size, **options, device="meta")
         return self._after_activation(layer, layer.weight[0].numel(), first)
 

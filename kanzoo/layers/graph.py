@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import Layers
 from kanzoo.layers.linear import KANLinear
+from kanzoo.layers.norm import BatchNorm
 
 try:
     with warnings.catch_warnings():
@@ -59,8 +60,9 @@ class Centered(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(nodes, in)`, dense or sparse, to `(nodes, out)`."""
         y: Tensor = self.layer(x)
-        # Past the hooks: what a grid update watches is x.
-        at_zero: Tensor = self.layer.forward(torch.zeros(1, self.in_features, dtype=x.dtype, device=x.device))
+        at_zero = torch.zeros(1, self.in_features, dtype=x.dtype, device=x.device)
+        for part in self.layer if isinstance(self.layer, nn.Sequential) else [self.layer]:
+            at_zero = part.forward(at_zero)  # past the hooks: what a grid update watches is x
         return y - at_zero
 
 
@@ -187,7 +189,7 @@ class GIN(GraphUpdate):
     def __init__(self, layers: Layers, in_features: int, out_features: int, *, first: bool = False, norm: bool = False) -> None:
         super().__init__()
         self.epsilon = nn.Parameter(torch.zeros(()))
-        before = (Norm(in_features), Norm(out_features)) if norm else (nn.Identity(), nn.Identity())
+        before = (BatchNorm(in_features), BatchNorm(out_features)) if norm else (nn.Identity(), nn.Identity())
         self.net = nn.Sequential(
             before[0], layers.linear(in_features, out_features, first=first), before[1], layers.linear(out_features, out_features)
         )
@@ -198,16 +200,6 @@ class GIN(GraphUpdate):
         source, target = edge_index
         mixed: Tensor = self.net((1 + self.epsilon) * x + scatter_nodes(x[source], target, len(x), "sum"))
         return mixed
-
-
-class Norm(nn.BatchNorm1d):
-    """Batch normalisation that takes the running statistics when a training batch has one row, whose variance is zero."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map `(rows, features)` to the same shape."""
-        if self.training and len(input) < 2:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        return super().forward(input)
 
 
 def scatter_nodes(values: Tensor, place: Tensor, count: int, how: Literal["sum", "mean"]) -> Tensor:

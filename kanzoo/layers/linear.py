@@ -7,10 +7,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from kanzoo.basis import BasisFactory, EdgeBasis, LocalBasis, is_edge_factory
+from kanzoo.initial import initial_std
 from kanzoo.kernels.compact import contract, pays
 from kanzoo.kernels.gemm import linear
 from kanzoo.layers import expansion
-from kanzoo.layers.expansion import Expansion, Residual, check_residual, edge_mean_square, residual_branch, residual_std
+from kanzoo.layers.expansion import Expansion, Residual, check_residual, draw_residual, edge_mean_square, residual_branch
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.sparse import distinct_values, sample_rows
 from kanzoo.layers.squash import Squash, SquashInto
@@ -26,18 +27,20 @@ class KANLinear(nn.Module):
 
     with the squash s into the basis's domain. For an `EdgeBasis` the inner sum is $\mathrm{coeff}_{oi1}\,\psi_{oi}(s(x_i))$.
     Coefficients begin as independent normal numbers scaled so that the output has unit variance for inputs spread evenly over
-    the domain; with a residual branch each part contributes half. They are drawn from `generator`, or from torch's global one
-    as in `nn.Linear`; no seed is ever set.
+    the domain; with a residual branch each part contributes half. With `init` their standard deviation is what it says, times the
+    basis's `initial_scale`, and residual weights begin as those of `nn.Linear`, uniform in $\pm 1/\sqrt{\mathrm{in}}$. They are drawn
+    from `generator`, or from torch's global one as in `nn.Linear`; no seed is ever set.
 
     Args:
         in_features: number of inputs.
         out_features: number of outputs.
         basis: a class, or a `functools.partial` of one: `partial(Chebyshev, degree=8)`.
-        squash: `tanh`, `layernorm`, `clamp` or `none`, see `SquashInto`.
+        squash: `tanh`, `layernorm`, `standardize`, `clamp` or `none`, see `SquashInto`; the residual branch sees x as it is.
         residual: `silu`, `identity` or `none`.
-        extrapolate: what edge functions do outside the domain under the squash `none`: go on as their tangent (`linear`), stay (`clamp`),
-            vanish (`zero`), or raise an `error`; an `EdgeBasis` is its own affair.
+        extrapolate: what edge functions do outside the domain under the squash `none` or `standardize`: go on as their tangent (`linear`),
+            stay (`clamp`), vanish (`zero`), raise an `error`, or do what the basis does there (`basis`); an `EdgeBasis` is its own affair.
         bias: whether to add b.
+        init: standard deviation of the initial coefficients as a formula, see `kanzoo.initial.initial_std`; unit variance when None.
         generator: source of the initial coefficients.
 
     Attributes:
@@ -48,7 +51,7 @@ class KANLinear(nn.Module):
         edge_mask: booleans `(out, in)`, false where an edge was cut, or None; set by `mask_edges`.
 
     Raises:
-        ValueError: a size, `squash` or `residual` is not allowed.
+        ValueError: a size, `squash`, `residual`, `extrapolate` or `init` is not allowed.
 
     Example:
         >>> from kanzoo_bases.chebyshev import Chebyshev
@@ -67,6 +70,7 @@ class KANLinear(nn.Module):
         residual: Residual = "silu",
         extrapolate: Extrapolate = "linear",
         bias: bool = True,
+        init: str | None = None,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
@@ -82,18 +86,21 @@ class KANLinear(nn.Module):
             assert isinstance(edge, EdgeBasis)
             self.edge, domain = edge, edge.domain
             self.squash = SquashInto(squash, domain, in_features)
-            std = (share / (in_features * edge_mean_square(edge)).clamp_min(1e-12)).sqrt()
+            if init is None:
+                std = (share / (in_features * edge_mean_square(edge)).clamp_min(1e-12)).sqrt()
+            else:
+                std = torch.full((in_features,), initial_std(init, in_features, out_features, 1))
         else:
             self.expansion = Expansion(in_features, basis, squash, extrapolate)
             domain = self.expansion.basis.domain
-            std = self.expansion.coefficient_std(in_features, share).repeat_interleave(in_features)
+            std = self.expansion.coefficient_std(in_features, out_features, share, init).repeat_interleave(in_features)
         start = torch.randn(out_features, std.shape[-1], generator=generator) * std
         self.is_local = self._is_contracted_locally()
         self.weight = nn.Parameter(start.view(out_features, -1, in_features).permute(2, 1, 0).contiguous() if self.is_local else start)
         self.residual_weight: nn.Parameter | None = None
         if residual != "none":
-            scale = residual_std(residual, domain, in_features, 1 - share)
-            self.residual_weight = nn.Parameter(torch.randn(out_features, in_features, generator=generator) * scale)
+            start = draw_residual(residual, domain, (out_features, in_features), in_features, 1 - share, init, generator)
+            self.residual_weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         self.edge_mask: Tensor | None
         self.register_buffer("edge_mask", None)
@@ -118,7 +125,7 @@ class KANLinear(nn.Module):
         """Map `(*batch, in_features)`, or a sparse matrix `(N, in_features)`, to `(*batch, out_features)`.
 
         A sparse matrix gives the same numbers, at the cost of `kanzoo.layers.sparse.DistinctValues`. It is made dense first where
-        it takes more values than it has rows, where it needs a gradient, and with the squash `layernorm`, which is not elementwise.
+        it takes more values than it has rows, where it needs a gradient, and with a squash that is not elementwise.
         """
         if x.layout is not torch.strided:
             found = distinct_values(x)
@@ -150,8 +157,11 @@ class KANLinear(nn.Module):
         self.weight = nn.Parameter(self.as_weight(coeff), self.weight.requires_grad)
 
     def _is_contracted_locally(self) -> bool:
-        basis = None if self.expansion is None else self.expansion.basis
-        return isinstance(basis, LocalBasis) and pays(basis.num_local, basis.num_basis, self.out_features)
+        if self.expansion is None or not self.expansion.is_local:
+            return False
+        basis = self.expansion.basis
+        assert isinstance(basis, LocalBasis)
+        return pays(basis.num_local, basis.num_basis, self.out_features)
 
     def mask_edges(self, mask: Tensor | None) -> None:
         """Cut the edges where `mask`, `(out, in)`, is false: they give zero, without a residual, and learn nothing; None restores all.
@@ -181,10 +191,10 @@ class KANLinear(nn.Module):
         """Return every edge function, its residual branch included, at points `(P,)`: `(P, in_features, out_features)`.
 
         Raises:
-            ValueError: the squash is `layernorm`, so that an edge function is not one of its input alone.
+            ValueError: the squash is `layernorm` or `standardize`, so that an edge function is not one of its input alone.
         """
         if not self._is_elementwise():
-            raise ValueError("edge_functions must have a squash that is elementwise, got 'layernorm'")
+            raise ValueError(f"edge_functions must have a squash that is elementwise, got {self._squash().kind!r}")
         x = points.unsqueeze(-1).expand(-1, self.in_features)
         if self.expansion is not None:
             # One small matrix product an input; contiguous, or each is copied by itself.
@@ -197,7 +207,10 @@ class KANLinear(nn.Module):
         return table if self.edge_mask is None else table * self.edge_mask.T
 
     def _is_elementwise(self) -> bool:
-        return (self.squash if self.expansion is None else self.expansion.squash).norm is None
+        return self._squash().norm is None
+
+    def _squash(self) -> SquashInto:
+        return self.squash if self.expansion is None else self.expansion.squash
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:

@@ -12,7 +12,8 @@ from kanzoo.layers import sparse
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
-from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate, Norm, UpdateName, scatter_nodes
+from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate, UpdateName, scatter_nodes
+from kanzoo.layers.norm import BatchNorm
 from kanzoo.layers.squash import Squash
 from kanzoo.models.dense import check_widths
 from kanzoo.models.grid import update_grid
@@ -76,9 +77,9 @@ class GraphNet(nn.Module):
                 made = (GCN if update == "gcn" else GraphSAGE)(layers, fan_in, fan_out, first=first_one)
             self.updates.append(made)
             # GIN normalises its sums itself.
-            self.norms.append(Norm(fan_in) if norm and index and update != "gin" else nn.Identity())
+            self.norms.append(BatchNorm(fan_in) if norm and index and update != "gin" else nn.Identity())
         pooled = () if pool == "none" else stages
-        self.readout_norms = nn.ModuleList(Norm(width) if norm else nn.Identity() for width in pooled)
+        self.readout_norms = nn.ModuleList(BatchNorm(width) if norm else nn.Identity() for width in pooled)
         self.readouts = nn.ModuleList(layers.linear(width, last, first=index == 0) for index, width in enumerate(pooled))
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None, num_graphs: int | None = None) -> Tensor:

@@ -35,7 +35,7 @@ def _walk(module: nn.Module, inside_basis: bool) -> list[tuple[nn.Module, bool]]
 
 
 def _role(owner: nn.Module, name: str) -> Role:
-    if isinstance(owner, nn.LayerNorm | nn.modules.batchnorm._BatchNorm | RevIN):
+    if isinstance(owner, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm | RevIN):
         return "norm"
     if name == "bias":
         return "bias"

@@ -236,3 +236,26 @@ def test_compiled_features_are_the_same(degree, grid_size):
     if degree > 1:  # of degree 1 the slope jumps at a knot
         gradients = [torch.autograd.grad((weight * y).sum(), x)[0] for y in (ours, theirs)]
         torch.testing.assert_close(*gradients, rtol=0, atol=2e-6 * grid_size * float(weight.abs().max()))
+
+
+@pytest.mark.parametrize("degree", range(5))
+@pytest.mark.parametrize("grid_size", [1, 4, 20])
+@pytest.mark.parametrize("moved", [False, True])
+def test_everywhere_each_spline_is_that_of_scipy_on_its_own_knots(degree: int, grid_size: int, moved: bool) -> None:
+    arguments = {"degree": degree, "grid_size": grid_size}
+    basis = updated(**arguments) if moved else BSpline(3, **arguments).double()
+    x = points(basis, stretch=1.5)
+    values = basis.everywhere(x)
+    for feature, knots in enumerate(exact_knots(basis)):
+        for k in range(basis.num_basis):
+            spline = ScipyBSpline.basis_element(knots[k : k + degree + 2], extrapolate=False)
+            here = x[:, feature].numpy()
+            last = k == basis.num_basis - 1  # of degree 0 no piece but the last has its right end
+            expected = np.nan_to_num(spline(here)) * ((here < knots[k + degree + 1]) | last)
+            np.testing.assert_allclose(values[:, k, feature], expected, atol=2e-6)  # the buffer of knots has been rounded
+
+
+def test_everywhere_has_the_slope_of_the_splines() -> None:
+    basis = BSpline(1, degree=4, grid_size=3).double()
+    x = torch.linspace(-4, 4, 50, dtype=torch.float64)[:, None].requires_grad_()
+    assert torch.autograd.gradcheck(basis.everywhere, x)

@@ -40,7 +40,7 @@ def test_linear_goes_on_as_the_tangent_at_the_ends(name):
 
 
 @pytest.mark.parametrize("name", BASES)
-@pytest.mark.parametrize("kind", ["linear", "clamp", "zero", "error"])
+@pytest.mark.parametrize("kind", ["linear", "clamp", "zero", "error", "basis"])
 def test_inside_nothing_changes(name, kind):
     made = layer(BASES[name], kind)
     low, high = made.expansion.basis.domain
@@ -57,6 +57,26 @@ def test_clamp_stays_and_zero_vanishes(basis):
         assert not layer(basis, "zero", bias=False)(outside).any()
 
 
+@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("squash", ["none", "standardize"])
+def test_basis_is_the_basis_on_the_whole_line(name, squash):
+    made = layer(BASES[name], "basis", squash=squash, in_features=3, out_features=40)
+    x = 3 * torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    place = torch.nn.functional.layer_norm(x, (3,)) if squash == "standardize" else x
+    values = made.expansion.basis.everywhere(place)
+    expected = torch.einsum("nki,oik->no", values, made.coeff) + made.bias
+    torch.testing.assert_close(made(x), expected, equal_nan=True)  # a fractional power is not defined on the whole line
+    inside = x.clamp(*made.expansion.basis.domain)
+    torch.testing.assert_close(made.expansion.basis.everywhere(inside), made.expansion.basis.features(inside))
+
+
+def test_a_spline_on_a_fine_grid_vanishes_outside_too():
+    made = layer(partial(BSpline, grid_size=200), "basis", out_features=64, bias=False)
+    assert not made.is_local
+    assert layer(partial(BSpline, grid_size=200), out_features=64).is_local
+    assert not made(torch.full((1, 2), 1.1, dtype=torch.float64)).any()
+
+
 def test_error_names_the_domain_and_the_first_input_outside():
     x = torch.tensor([[0.5, -0.5], [1.5, -3.0]], dtype=torch.float64)
     with pytest.raises(ValueError, match=r"inputs must be in the domain \[-1, 1\], got 1.5 and 1 more outside"):
@@ -64,7 +84,7 @@ def test_error_names_the_domain_and_the_first_input_outside():
 
 
 def test_unknown_kind_names_the_rule():
-    with pytest.raises(ValueError, match="extrapolate must be one of linear, clamp, zero, error, got 'cubic'"):
+    with pytest.raises(ValueError, match="extrapolate must be one of linear, clamp, zero, error, basis, got 'cubic'"):
         layer(Chebyshev, "cubic")
 
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
+from kanzoo.inspect.layer import layer_inputs
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
-from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate, Norm
+from kanzoo.layers.graph import GAT, GCN, GIN, GraphSAGE, GraphUpdate
+from kanzoo.layers.norm import BatchNorm
 from kanzoo_bases.chebyshev import Chebyshev
 from kanzoo_bases.wav_kan import WavKAN
 
@@ -148,13 +150,23 @@ def test_heads_divide_the_width() -> None:
         GAT(PlainLayers(), 4, 6, heads=4)
 
 
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+@pytest.mark.parametrize("norm_at", ["before", "after"])
+def test_a_normalised_layer_is_centered_and_watched_on_what_it_sees_alone(norm: str, norm_at: str) -> None:
+    update = GCN(KANLayers(Chebyshev, norm=norm, norm_at=norm_at), 3, 4).eval()
+    edges = torch.tensor([[0, 1], [1, 2]])
+    assert update(torch.zeros(5, 3), edges).abs().max() < 1e-6
+    (seen,) = layer_inputs(update, torch.randn(5, 3), edges).values()
+    assert seen.shape == (5, 3)
+
+
 def test_norm_of_one_row_is_that_of_evaluation() -> None:
-    norm = Norm(3)
+    norm = BatchNorm(3)
     norm(torch.randn(50, 3) * 2 + 1)
     x = torch.randn(1, 3)
     torch.testing.assert_close(norm(x), norm.eval()(x))
     rows = torch.randn(8, 3)
-    torch.testing.assert_close(Norm(3)(rows), nn.BatchNorm1d(3)(rows))
+    torch.testing.assert_close(BatchNorm(3)(rows), nn.BatchNorm1d(3)(rows))
 
 
 @pytest.mark.slow

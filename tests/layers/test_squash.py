@@ -3,7 +3,7 @@ import torch
 
 from kanzoo.layers.squash import SquashInto
 
-KINDS = ["tanh", "layernorm", "clamp", "none"]
+KINDS = ["tanh", "layernorm", "standardize", "clamp", "none"]
 NASTY = torch.tensor([[0.0, 1.0, -1.0], [1e3, -1e3, 1e-30], [2.0, 3.0, 5.0]])
 
 
@@ -46,6 +46,21 @@ def test_layernorm_is_tanh_of_half_the_standardised_features():
     assert sorted(name for name, _ in squash.named_parameters()) == ["norm.bias", "norm.weight"]
 
 
+def test_standardize_is_layer_normalisation_and_nothing_else():
+    x = 3 * torch.randn(200, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 7
+    standard = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+    squash = SquashInto("standardize", (0.0, 4.0), 64).double()
+    torch.testing.assert_close(squash(x), standard)
+    assert sorted(name for name, _ in squash.named_parameters()) == ["norm.bias", "norm.weight"]
+    assert torch.equal(SquashInto("standardize", (0.0, 4.0), 1)(x[:, :1]), x[:, :1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_bounded_stays_inside(kind):
+    squash = SquashInto(kind, (-0.5, 0.5), 3)
+    assert squash.is_bounded is bool((squash(NASTY).abs() <= 0.5).all())
+
+
 def test_layernorm_of_one_feature_would_erase_it_and_is_tanh():
     squash = SquashInto("layernorm", (-1.0, 1.0), 1)
     x = torch.randn(5, 1, generator=torch.Generator().manual_seed(0))
@@ -66,5 +81,5 @@ def test_shape_dtype_and_finite_gradients(kind, shape):
 
 
 def test_unknown_kind_names_the_rule():
-    with pytest.raises(ValueError, match="squash must be one of tanh, layernorm, clamp, none, got 'sigmoid'"):
+    with pytest.raises(ValueError, match="squash must be one of tanh, layernorm, standardize, clamp, none, got 'sigmoid'"):
         SquashInto("sigmoid", (-1.0, 1.0), 3)
