@@ -47,7 +47,7 @@ def test_every_block_does_what_it_says(environment, tmp_path):
         else:
             assert missing(content, printed) == [], printed
     assert {path.name for path in (tmp_path / "runs" / "leaderboard").iterdir()} >= {"index.html", "results.csv", "README.md"}
-    assert (tmp_path / "runs" / "plots" / "sinc.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    assert (tmp_path / "runs" / "plots" / "cardinal.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
 
 
 @pytest.mark.slow
