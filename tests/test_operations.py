@@ -60,7 +60,7 @@ def test_the_cost_of_a_local_basis_does_not_grow_with_its_grid() -> None:
     costs = [operations(layer, x) for layer in layers]
     with plain_operators():
         dense = operations(layers[1], x)
-    assert costs[1] <= dense
+    assert 2 * 32 * 16 * layers[1].expansion.basis.num_local * 16 < costs[1] <= dense  # the products alone, and the basis
     if costs[1] < dense:  # where a compiler made the kernel
         assert costs[1] == costs[0]
 
