@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples at every commit; to look for new ones: HYPOTHESIS_PROFILE=explore make test.
+hypothesis.settings.register_profile("commit", deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "commit"))
 
 # Before torch is imported: the tests run side by side, and threads that wait for each other cost more than they give.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

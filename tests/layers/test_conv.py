@@ -95,7 +95,7 @@ def reference(layer, basis, x, residual, squash, geometry):
     return torch.cat(results, -1).movedim(-1, 1)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(
     geometry=GEOMETRIES,
     basis=st.sampled_from([Chebyshev, partial(Chebyshev, degree=3), BSpline]),
@@ -111,7 +111,7 @@ def test_equals_a_dense_layer_over_patches(geometry, basis, residual, squash):
         torch.testing.assert_close(layer(x), reference(layer, basis, x, residual, squash, geometry), rtol=1e-11, atol=1e-11)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(geometry=GEOMETRIES)
 def test_equals_an_ordinary_convolution_when_the_basis_is_the_identity(geometry):
     layer = make(Identity, squash="none", residual="none", **geometry).double()
@@ -126,7 +126,7 @@ def test_equals_an_ordinary_convolution_when_the_basis_is_the_identity(geometry)
     torch.testing.assert_close(layer(x), plain(x), rtol=1e-13, atol=1e-13)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None)
 @given(geometry=GEOMETRIES, residual=st.sampled_from(["silu", "none"]))
 def test_edge_basis_is_applied_to_patches(geometry, residual):
     layer = make(Wave, residual=residual, squash="tanh", **geometry).double()

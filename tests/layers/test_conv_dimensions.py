@@ -104,7 +104,7 @@ def by_patches(layer, x, dense_of):
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), basis=st.sampled_from([Chebyshev, BSpline]), residual=st.sampled_from(["silu", "identity", "none"]))
 def test_equals_a_dense_layer_over_patches(dimensions, data, basis, residual):
     layer = make(dimensions, basis, residual=residual, **data.draw(geometries(dimensions)))
@@ -131,7 +131,7 @@ def test_equals_a_dense_layer_over_patches(dimensions, data, basis, residual):
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), residual=st.sampled_from(["silu", "none"]))
 def test_edge_basis_is_applied_to_patches(dimensions, data, residual):
     layer = make(dimensions, Wave, residual=residual, **data.draw(geometries(dimensions)))
@@ -141,7 +141,7 @@ def test_edge_basis_is_applied_to_patches(dimensions, data, residual):
 
 
 @pytest.mark.parametrize(("dimensions", "plain"), [(1, nn.Conv1d), (3, nn.Conv3d)])
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_equals_an_ordinary_convolution_when_the_basis_is_the_identity(dimensions, plain, data):
     geometry = data.draw(geometries(dimensions))

@@ -96,7 +96,7 @@ def scattered(layer, x, function):
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data(), residual=st.sampled_from(["silu", "none"]))
 def test_equals_the_definition(dimensions, data, residual):
     layer = make(dimensions, Chebyshev, residual=residual, **data.draw(geometries(dimensions)))
@@ -112,7 +112,7 @@ def test_equals_the_definition(dimensions, data, residual):
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_edge_basis_equals_the_definition(dimensions, data):
     layer = make(dimensions, Wave, **data.draw(geometries(dimensions)))
@@ -131,7 +131,7 @@ def test_edge_basis_equals_the_definition(dimensions, data):
 
 
 @pytest.mark.parametrize(("dimensions", "plain"), [(1, nn.ConvTranspose1d), (2, nn.ConvTranspose2d)])
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_equals_an_ordinary_transposed_convolution_when_the_basis_is_the_identity(dimensions, plain, data):
     geometry = data.draw(geometries(dimensions))
