@@ -16,7 +16,8 @@ class ModelConfig:
 
     `squash`, `residual`, `extrapolate`, `bias` and `init` are those of the KAN layers; a baseline has none of them as a choice.
     `norm` normalises layers of both at the place `norm_at`, see `kanzoo.layers.factory.Layers`.
-    `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size.
+    `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size. `parameters` has the
+    width solved for, so that the network has as many trainable parameters as can be nearest to this budget.
     """
 
     name: Literal["kan", "baseline"] = "kan"
@@ -28,6 +29,7 @@ class ModelConfig:
     norm: Literal["none", "layer", "batch"] = "none"
     norm_at: Literal["between", "before", "after"] = "between"
     width: Annotated[float, Gt(0)] = 1.0
+    parameters: Annotated[int, Ge(1)] | None = None
 
 
 @dataclass
@@ -38,7 +40,8 @@ class TrainerConfig:
     has the network compiled, at the cost of seconds at the start: `auto` where the training is long enough to win them back.
     `batch_seeds` lets a benchmark train several seeds of a full-batch Adam experiment at once: `auto` where the network is small. It
     changes no result, so it is no part of a cell's identity. `refine` raises the resolution of all bases while they are fitted, see
-    `RefineConfig`; null leaves it.
+    `RefineConfig`; null leaves it. `max_seconds` trains for so long, whatever the epochs: the learning rate and the grids take their
+    course over this time as over `max_epochs`; the first step, which warms up, is not counted.
     """
 
     optimizer: Literal["adam", "adamw", "lbfgs"] = "adam"
@@ -52,6 +55,14 @@ class TrainerConfig:
     compile: Literal[True, False, "auto"] = False
     batch_seeds: Literal[True, False, "auto"] = "auto"
     refine: dict[str, Any] | None = None
+    max_seconds: Annotated[float, Gt(0)] | None = None
+
+
+@dataclass
+class TunerConfig:
+    """How a model is tuned before its seeds are run: so many trials, each judged on validation data; 0 leaves it as it is."""
+
+    trials: Annotated[int, Ge(0)] = 0
 
 
 @dataclass
@@ -69,14 +80,37 @@ class RefineConfig:
 NO_IDENTITY = ("batch_seeds",)
 
 
+#: Keys of the sections model and trainer that make a track of their own, and are no part of a model's label.
+TRACK_KEYS = ("parameters", "max_seconds")
+
+
+def track(model: Section, trainer: Section, tuner: Section) -> str:
+    """Return the rules that a cell is run by: `default`, or what is equal for all models of the track.
+
+    Example:
+        >>> track({"parameters": 5000}, {"max_seconds": None}, {"trials": 0})
+        'parameters=5000'
+    """
+    rules = {"parameters": model["parameters"], "seconds": trainer["max_seconds"], "trials": tuner["trials"] or None}
+    return ", ".join(f"{name}={value:g}" if name == "seconds" else f"{name}={value}" for name, value in rules.items() if value) or "default"
+
+
+def tuner_identity(tuner: Section) -> Section:
+    """Return what of the tuner's section decides the result: nothing where there are no trials."""
+    return tuner if tuner["trials"] else {}
+
+
 def trainer_identity(trainer: Section) -> Section:
     """Return what of a trainer's section decides the result; a key that came later is no part of it while it has no value."""
-    return {key: value for key, value in trainer.items() if key not in NO_IDENTITY and not (key == "refine" and value is None)}
+    late = ("refine", "max_seconds")
+    return {key: value for key, value in trainer.items() if key not in NO_IDENTITY and not (key in late and value is None)}
 
 
 def model_identity(model: Section) -> Section:
     """Return what of a model's section decides the network; keys that came later are no part of it while they change nothing."""
-    idle = [key for key in ("norm", "norm_at") if model["norm"] == "none"] + [key for key in ("init",) if model.get(key) is None]
+    idle = [key for key in ("norm", "norm_at") if model["norm"] == "none"] + [
+        key for key in ("init", "parameters") if model.get(key) is None
+    ]
     return {key: value for key, value in model.items() if key not in idle}
 
 
@@ -90,6 +124,7 @@ class Cell:
         model: section.
         basis: section with `name` and all arguments; empty for a baseline.
         trainer: section.
+        tuner: section; empty when nothing is tuned.
         seed: sets initialisation, data order and split together.
         task_label: the task, as people see it.
         model_label: the model, as people see it.
@@ -99,6 +134,7 @@ class Cell:
         config_hash: identity of the cell.
         score: name of the ranked metric.
         direction: `min` or `max`.
+        track: the rules that it is run by, see `track`.
         command: the line that runs this cell.
     """
 
@@ -107,6 +143,7 @@ class Cell:
     model: Section
     basis: Section
     trainer: Section
+    tuner: Section
     seed: int
     task_label: str
     model_label: str
@@ -116,11 +153,13 @@ class Cell:
     config_hash: str
     score: str
     direction: Literal["min", "max"]
+    track: str
     command: str
 
     def resolved(self) -> dict[str, Any]:
         """Return the config that makes this cell, as plain containers."""
-        sections = {"name": self.name, "task": self.task, "model": self.model, "basis": self.basis, "trainer": self.trainer}
+        sections: dict[str, Any] = {"name": self.name, "task": self.task, "model": self.model, "basis": self.basis}
+        sections |= {"trainer": self.trainer, "tuner": self.tuner}
         return {key: plain(value) for key, value in sections.items() if value} | {"seed": self.seed}
 
     def to_yaml(self) -> str:

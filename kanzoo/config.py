@@ -3,53 +3,50 @@
 The schema of the sections `task` and `basis` is the signature of the plug-in they name; the rest are the dataclasses here.
 """
 
-import copy
 import dataclasses
-import functools
 import hashlib
 import itertools
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from kanzoo import plain_yaml, preset
 from kanzoo.cell import (
     NO_IDENTITY,
+    TRACK_KEYS,
     Cell,
     Grid,
     ModelConfig,
-    RefineConfig,
     Section,
     TrainerConfig,
+    TunerConfig,
     model_identity,
     plain,
+    track,
     trainer_identity,
+    tuner_identity,
 )
 from kanzoo.config_file import read
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.initial import check_formula
 from kanzoo.registry import find, plugins
-from kanzoo.signature import Argument, arguments, check_values, class_constant
+from kanzoo.section import cell_schema, plugin_section, refinement, validated
+from kanzoo.signature import class_constant
 
-OmegaConf.clear_resolver("oc.env")  # it would copy secrets of the environment into records
-
-_SECTIONS = ("task", "model", "basis", "trainer")
-_EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01"}
+_SECTIONS = ("task", "model", "basis", "trainer", "tuner")
+_EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=chebyshev", "trainer": "lr=0.01", "tuner": "trials=12"}
 
 #: What a baseline is called, by the task's argument `network`; other networks (gcn, gat) are baselines by their own name.
 _BASELINES = {"dense": "mlp", "conv": "cnn"}
 
 _digests: dict[tuple[str, str, Path | None], str] = {}
-_checked: dict[tuple[type, str, str], Section] = {}
 
 
 @dataclass
@@ -91,7 +88,7 @@ def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | N
     for key in content:
         if key not in known:
             raise InvalidInput(f"unknown key {key!r} in benchmark {name!r}", suggest(key, known, "Keys"))
-    values = _validated(Grid, content, "")
+    values = validated(Grid, content, "")
     grid = Grid(**values)
     if not grid.experiments:
         raise InvalidInput(f"experiments must be of length >= 1 in benchmark {name!r}, got []")
@@ -125,15 +122,6 @@ def expand(overrides: Sequence[str]) -> Iterator[tuple[str, ...]]:
         parts = list(plugins("basis")) if override == "basis.name=*" else _split(value)
         choices.append([f"{key}={part}" for part in parts])
     return itertools.product(*choices)
-
-
-def cell_schema(kind: Literal["basis", "task"], name: str) -> dict[str, Argument]:
-    """Return the arguments of a plug-in's section.
-
-    Raises:
-        InvalidInput: there is no such plug-in.
-    """
-    return arguments(find(kind, name))
 
 
 def _split(value: str) -> list[str]:
@@ -182,8 +170,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     chosen, others = preset.taken_out([*own, *overrides])
     if chosen is not None:
         content = preset.applied(content, chosen)
-    usual_model = _validated(ModelConfig, content["model"] if isinstance(content.get("model"), dict) else {}, "model.")
-    usual_basis = _plugin_section("basis", content["basis"]) if chosen is not None and usual_model["name"] == "kan" else {}
+    usual_model = validated(ModelConfig, content["model"] if isinstance(content.get("model"), dict) else {}, "model.")
+    usual_basis = plugin_section("basis", content["basis"]) if chosen is not None and usual_model["name"] == "kan" else {}
     content = _apply(content, others)
     allowed = ["name", *_SECTIONS, "seed"]
     for key, value in content.items():
@@ -191,16 +179,18 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
             raise InvalidInput(f"unknown key {key!r}", suggest(key, [*allowed, preset.KEY], "Keys"))
         if key in _SECTIONS and not isinstance(value, dict):
             raise InvalidInput(f"{key} must be a section of keys, got {value!r}")
-    head = _validated(_Head, _pick(content, "name", "seed"), "")
+    head = validated(_Head, _pick(content, "name", "seed"), "")
     model = _model_section(content.get("model", {}))
     is_kan = model["name"] == "kan"
     if chosen is not None and model["name"] != usual_model["name"]:
         raise InvalidInput(f"model.name must be {usual_model['name']} with {preset.KEY}={chosen}, got {model['name']!r}")
-    trainer = _validated(TrainerConfig, content.get("trainer", {}), "trainer.")
-    task = _plugin_section("task", content.get("task", {}))
-    basis = _plugin_section("basis", content.get("basis", {})) if is_kan else {}
+    trainer = validated(TrainerConfig, content.get("trainer", {}), "trainer.")
+    task = plugin_section("task", content.get("task", {}))
+    basis = plugin_section("basis", content.get("basis", {})) if is_kan else {}
     if trainer["refine"] is not None:
-        trainer["refine"] = _refinement(trainer["refine"], basis)
+        trainer["refine"] = refinement(trainer["refine"], basis)
+    tuner = validated(TunerConfig, content.get("tuner", {}), "tuner.")
+    _check_budgets(model, trainer)
     plugin = find("task", task["name"])
     digest = _digest(plugin, task, data_dir)
     origin = find("basis", basis["name"]) if is_kan else plugin
@@ -216,6 +206,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         "trainer": trainer_identity(trainer),
         "basis_plugin": f"{origin.distribution} {origin.version}",
     }
+    if tuner_identity(tuner):
+        identity["tuner"] = tuner_identity(tuner)
     given = {override.partition("=")[0] for override in others}
     tuned = {override.partition("=")[0] for override in overrides}
     name = preset.label_of(chosen) if chosen is not None else _usual_name(basis, task, class_constant(plugin, "baseline"))
@@ -225,6 +217,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         model=model,
         basis=basis,
         trainer=trainer,
+        tuner=tuner_identity(tuner),
         seed=head["seed"],
         task_label=_label(
             head["name"],
@@ -233,8 +226,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         model_label=_label(
             name,
             _unusual(basis, usual_basis)
-            | {key: value for key, value in model.items() if key != "name" and value != usual_model[key]}
-            | {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in NO_IDENTITY},
+            | {key: value for key, value in model.items() if key not in ("name", *TRACK_KEYS) and value != usual_model[key]}
+            | {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in (*NO_IDENTITY, *TRACK_KEYS)},
         ),
         plugin=f"{origin.distribution} {origin.version}",
         task_key=_hash(task_identity),
@@ -242,18 +235,27 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         config_hash=_hash(identity | {"seed": head["seed"]}),
         score=class_constant(plugin, "score") or "score",
         direction=class_constant(plugin, "direction") or "max",
+        track=track(model, trainer, tuner),
         command=" ".join(["kanzoo run", source, *map(_quote, [*own, *overrides])]),
     )
 
 
 def _model_section(content: Mapping[str, Any]) -> Section:
     """Return the section `model`; a baseline has few of its keys."""
-    model = _validated(ModelConfig, content, "model.")
+    model = validated(ModelConfig, content, "model.")
     if model["name"] != "kan":
-        return {key: model[key] for key in ("name", "width", "norm", "norm_at")}
+        return {key: model[key] for key in ("name", "width", "parameters", "norm", "norm_at")}
     if model["init"] is not None:
         check_formula(model["init"])
     return model
+
+
+def _check_budgets(model: Section, trainer: Section) -> None:
+    """Raise InvalidInput where a budget decides what another key asks for."""
+    if model["parameters"] is not None and model["width"] != 1:
+        raise InvalidInput(f"model.width must not be set with model.parameters, which decides it, got {model['width']:g}")
+    if trainer["max_seconds"] is not None and trainer["refine"] is not None:
+        raise InvalidInput(f"trainer.refine counts epochs and must not be set with trainer.max_seconds, got {trainer['refine']}")
 
 
 def _usual_name(basis: Section, task: Section, baseline: str | None) -> str:
@@ -279,86 +281,6 @@ def _label(name: str, extra: Mapping[str, Any]) -> str:
 
 def _quote(override: str) -> str:
     return override if re.fullmatch(r"[\w.=+\-/:@%]+", override) else "'" + override.replace("'", "'\\''") + "'"
-
-
-def _plugin_section(kind: Literal["basis", "task"], content: dict[str, Any]) -> Section:
-    if "name" not in content:
-        raise InvalidInput(f"{kind}.name must be given", f"For example: {kind}.name={'chebyshev' if kind == 'basis' else 'regression'}")
-    if not isinstance(content["name"], str):
-        raise InvalidInput(f"{kind}.name must be text, got {content['name']!r}")
-    found = cell_schema(kind, content["name"])
-    values = _validated(_schema(kind, content["name"]), content, f"{kind}.")
-    check_values(found, values, f"{kind}.")
-    domain = values.get("domain") if kind == "basis" else None
-    if isinstance(domain, list | tuple) and not (len(domain) == 2 and domain[0] < domain[1]):  # as kanzoo.basis.check_domain, without torch
-        raise InvalidInput(f"basis.domain must be two finite numbers in rising order, got {list(domain)!r}")
-    return values
-
-
-def _refinement(content: dict[str, Any], basis: Section) -> Section:
-    """Return `trainer.refine` after it was checked against the basis, without a first value that is the basis's own."""
-    key = "trainer.refine"
-    for name in ("every", "to"):
-        if name not in content:
-            raise InvalidInput(f"{key}.{name} must be given", "For example: trainer.refine='{every: 200, to: [3, 5, 10]}'")
-    values = _validated(RefineConfig, content, f"{key}.")
-    plugin = find("basis", basis["name"]) if basis else None
-    resolution = plugin and (class_constant(plugin, "resolution") or getattr(plugin.load(), "resolution", None))
-    if plugin is None or not isinstance(resolution, str):
-        raise InvalidInput(f"{key} needs a basis with a resolution, got {basis.get('name', 'a baseline')!r}")
-    rule = cell_schema("basis", plugin.name)[resolution]
-    for value in values["to"]:
-        if wrong := rule.violation(value):
-            raise InvalidInput(f"{key}.to {wrong}, as basis.{resolution}")
-    own = basis[resolution]
-    if values["to"] != sorted(set(values["to"])) or not own <= values["to"][0] <= values["to"][-1] != own:
-        raise InvalidInput(f"{key}.to must rise from basis.{resolution}={own} or more, got {values['to']}")
-    return values | {"to": [value for value in values["to"] if value > own]}
-
-
-@functools.cache
-def _schema(kind: Literal["basis", "task"], name: str) -> type:
-    """Return a dataclass with a plug-in's arguments as fields."""
-    found = cell_schema(kind, name)
-    fields: list[Any] = [("name", str, name)]
-    for argument in found.values():
-        default = argument.default
-        fields.append((argument.name, argument.plain_type, field(default_factory=lambda value=default: value)))  # type: ignore[misc]
-    return make_dataclass(kind, fields)
-
-
-def _validated(schema: type, content: Mapping[str, Any], prefix: str) -> Section:
-    """Return the content with defaults filled in; the cells of a benchmark share most sections, so each is checked once."""
-    key = (schema, prefix, json.dumps(content, sort_keys=True, default=repr))
-    if key not in _checked:
-        _checked[key] = _check_section(schema, content, prefix)
-    return copy.deepcopy(_checked[key])
-
-
-def _check_section(schema: type, content: Mapping[str, Any], prefix: str) -> Section:
-    fields = {item.name: item for item in dataclasses.fields(schema)}
-    for key in content:
-        if key not in fields:
-            raise InvalidInput(f"unknown key {prefix + str(key)!r}", suggest(str(key), fields, "Keys"))
-    rules = {item.name: Argument(item.name, item.type, None) for item in fields.values()}
-    plain: list[Any] = []
-    for item in fields.values():
-        factory = item.default_factory if item.default_factory is not dataclasses.MISSING else (lambda value=item.default: value)
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            plain.append((item.name, rules[item.name].plain_type))
-        else:
-            plain.append((item.name, rules[item.name].plain_type, field(default_factory=factory)))
-    structured = OmegaConf.structured(make_dataclass(schema.__name__, plain))
-    for key, value in content.items():
-        if wrong := rules[key].mismatch(value):
-            raise InvalidInput(f"{prefix}{key} {wrong}")
-        try:
-            structured = OmegaConf.merge(structured, {key: value})
-        except (OmegaConfBaseException, TypeError, ValueError) as error:  # a type of a plug-in that no config can hold
-            raise InvalidInput(f"{prefix}{key} must be {rules[key].plain_type}, got {value!r}") from error
-    values: Section = OmegaConf.to_container(structured)  # type: ignore[assignment]
-    check_values(rules, values, prefix)
-    return values
 
 
 def _digest(plugin: Any, task: Section, data_dir: Path | None) -> str:

@@ -73,7 +73,7 @@ def _check_untouched(cell: Cell) -> None:
 
 
 def _layers(cell: Cell, generator: Generator) -> Layers:
-    options = {key: value for key, value in cell.model.items() if key != "name"}
+    options = {key: value for key, value in cell.model.items() if key not in ("name", "parameters")}
     if not cell.basis:
         return PlainLayers(**options, generator=generator)
     basis_class = find("basis", cell.basis["name"]).load()
@@ -325,6 +325,7 @@ def _first_row(cell: Cell, place: Place, run_id: str) -> Row:
         config_hash=cell.config_hash,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=cell.command,
+        track=cell.track,
     )
 
 

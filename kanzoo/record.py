@@ -40,6 +40,9 @@ class Row:
         date: start of the run, ISO 8601 in UTC.
         command: the line that runs this cell again.
         seeds_together: networks that were trained at once, this one among them; times and memory are its share of theirs.
+        track: the rules that it was run by: `default`, `parameters=5000`, `seconds=10`, `trials=12`; scores of two tracks are not compared.
+        operations: arithmetic operations of one sample through the network, see `kanzoo.operations`; 0 when unknown.
+        latency_ms: median milliseconds of one sample through the network; NaN when unknown.
     """
 
     run_id: str
@@ -71,6 +74,9 @@ class Row:
     date: str
     command: str
     seeds_together: int = 1
+    track: str = "default"
+    operations: int = 0
+    latency_ms: float = float("nan")
 
 
 def columns() -> list[str]:

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import inspect
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -197,6 +198,8 @@ def _strip(annotation: Any) -> Any:
         return _strip(get_args(annotation)[0])
     if get_origin(annotation) in (list, tuple):
         return get_origin(annotation)[tuple(_strip(inner) if inner is not Ellipsis else inner for inner in get_args(annotation))]
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        return functools.reduce(operator.or_, map(_strip, get_args(annotation)))
     return annotation
 
 
@@ -293,6 +296,9 @@ def _holds(rule: BaseMetadata, value: Any) -> bool:
 def _violation(annotation: Any, value: Any) -> str | None:
     if value is None:
         return None
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        broken_rules = [_violation(one, value) for one in get_args(annotation) if _fits(one, value)]
+        return None if None in broken_rules else next(iter(broken_rules), None)
     rules = list(_rules(annotation))
     if not all(_holds(rule, value) for rule in rules):
         return f"must be {' and '.join(_words(rule) for rule in rules)}, got {value!r}"

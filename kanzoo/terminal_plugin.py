@@ -10,11 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kanzoo import config, registry
+from kanzoo import registry
 from kanzoo.catalogue import by_family, words
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.plain_yaml import parse
 from kanzoo.registry import Plugin
+from kanzoo.section import cell_schema
 from kanzoo.signature import class_constant
 from kanzoo.terminal import console, defaults, new_table, say, short
 
@@ -31,7 +32,7 @@ def given(plugin: Plugin, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         InvalidInput: a key is unknown, or a value is of the wrong type or out of range.
     """
-    schema, found = config.cell_schema(plugin.kind, plugin.name), {}
+    schema, found = cell_schema(plugin.kind, plugin.name), {}
     for override in overrides:
         key, _, text = override.partition("=")
         section, _, name = key.partition(".")
@@ -113,7 +114,7 @@ def show(plugin: Plugin, arguments: Mapping[str, Any], path: Path) -> None:
     say(text)
     say("")
     table = new_table("argument", "type", "default", "rule", "meaning", title="Arguments")
-    for argument in config.cell_schema(plugin.kind, plugin.name).values():
+    for argument in cell_schema(plugin.kind, plugin.name).values():
         plain = argument.plain_type
         kind = plain.__name__ if type(plain) is type else str(plain).replace("typing.", "")
         default = short(argument.default) if argument.name not in arguments else f"{short(arguments[argument.name])} (given)"
@@ -174,7 +175,7 @@ def _draw(plugin: Plugin, cls: type, arguments: Mapping[str, Any], text: str, pa
     from kanzoo.plot import EDGES, plot_basis
 
     edge = issubclass(cls, EdgeBasis)
-    chosen = {name: arguments.get(name, one.default) for name, one in config.cell_schema("basis", plugin.name).items()}
+    chosen = {name: arguments.get(name, one.default) for name, one in cell_schema("basis", plugin.name).items()}
     try:
         basis = cls(1, EDGES, **arguments) if edge else cls(1, **arguments)
         functions = "one function an edge" if edge else f"K = {basis.num_basis}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kanzoo import cli, cli_options, config, terminal, terminal_plugin
+from kanzoo import cli, cli_options, config, section, terminal, terminal_plugin
 from kanzoo.basis import ColumnBasis
 from kanzoo.config import compose
 from kanzoo.config_file import names, path_of
@@ -81,7 +81,7 @@ def site(tmp_path, tmp_path_factory, monkeypatch):
     (info / "entry_points.txt").write_text(
         "[kanzoo.bases]\nbroken_hat = kanzoo_fake_broken:Hat\npackage_hat = kanzoo_fake_package.hat:Hat\n<odd>../x = kanzoo_fake_odd:Hat\n"
     )
-    cached = (plugins, arguments, arguments_in_source, class_constant, config._schema)
+    cached = (plugins, arguments, arguments_in_source, class_constant, section._schema)
     monkeypatch.syspath_prepend(folder)
     for one in cached:
         one.cache_clear()

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kanzoo import config, config_file
+from kanzoo import config, config_file, section
 from kanzoo.config import compose, compose_grid, expand
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import plugins
@@ -58,7 +58,7 @@ def install(tmp_path, monkeypatch):
         forget()
 
     def forget():
-        for cached in (plugins, arguments, arguments_in_source, class_constant, config._schema):
+        for cached in (plugins, arguments, arguments_in_source, class_constant, section._schema):
             cached.cache_clear()
 
     yield install
@@ -740,3 +740,42 @@ def test_refinement_is_part_of_the_identity_where_it_refines(write):
     (again,) = compose(write(cell.to_yaml()))
     assert again.config_hash == cell.config_hash
     assert "refine" not in config.trainer_identity(plain.trainer)
+
+
+def test_a_budget_makes_a_track():
+    plain, sized, timed, tuned = (
+        compose("digits_dense", overrides)[0]
+        for overrides in ([], ["model.parameters=5000"], ["trainer.max_seconds=2.5"], ["tuner.trials=3"])
+    )
+    assert [cell.track for cell in (plain, sized, timed, tuned)] == ["default", "parameters=5000", "seconds=2.5", "trials=3"]
+    assert {cell.model_label for cell in (plain, sized, timed, tuned)} == {"bspline"}
+    assert len({cell.task_key for cell in (plain, sized, timed, tuned)}) == 1
+    assert len({cell.config_hash for cell in (plain, sized, timed, tuned)}) == 4
+    assert compose("digits_dense", ["model.parameters=5000", "tuner.trials=3"])[0].track == "parameters=5000, trials=3"
+
+
+def test_no_budget_is_no_part_of_the_identity():
+    (cell,) = compose("digits_dense", ["tuner.trials=0"])
+    assert cell.tuner == {}
+    assert "tuner" not in cell.resolved()
+    assert not {"parameters", "max_seconds"} & set(config.model_identity(cell.model) | config.trainer_identity(cell.trainer))
+    assert cell.config_hash == compose("digits_dense")[0].config_hash
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.parameters=5000", "model.width=2"], "model.width must not be set with model.parameters, which decides it, got 2"),
+        (
+            ["trainer.max_seconds=2", "trainer.refine={every: 2, to: [9]}"],
+            "trainer.refine counts epochs and must not be set with trainer.max_s",
+        ),
+        (["model.parameters=0"], "model.parameters must be >= 1, got 0"),
+        (["trainer.max_seconds=-1"], "trainer.max_seconds must be > 0, got -1"),
+        (["tuner.trials=-1"], "tuner.trials must be >= 0, got -1"),
+        (["tuner.trial=1"], "unknown key 'tuner.trial'"),
+    ],
+)
+def test_wrong_budgets_are_refused(overrides, message):
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        compose("digits_dense", overrides)

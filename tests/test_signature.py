@@ -36,6 +36,7 @@ class Family:
         ({"kind": "odd?"}, r"kind must be one of even, odd, got 'odd\?'"),
         ({"widths": [3]}, r"widths must be of length >= 2, got \[3\]"),
         ({"widths": [3, 0]}, r"widths must be >= 1, got 0 in \[3, 0\]"),
+        ({"limit": 0}, "limit must be > 0, got 0"),
     ],
 )
 def test_rules_are_enforced(values, message):
