@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.special
 import sympy as sp
 import torch
 from torch import Tensor, nn
 
 from kanzoo.inspect.formula import Formula
+
+#: What sympy's printer for scipy does not know.
+_ELLIPTIC = {"elliptic_f": scipy.special.ellipkinc, "elliptic_e": scipy.special.ellipeinc}
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ class Expression(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, names)` to `(N, 1)`, float64: NaN where the expression is not a real number."""
         own = {symbol.name: symbol for symbol in self.expression.free_symbols}
-        function = sp.lambdify([own.get(name, sp.Symbol(name)) for name in self.names], self.expression, modules=["scipy", "numpy"])
+        function = sp.lambdify(
+            [own.get(name, sp.Symbol(name)) for name in self.names], self.expression, modules=[_ELLIPTIC, "scipy", "numpy"]
+        )
         with np.errstate(all="ignore"):
             values = np.asarray(function(*x.detach().double().cpu().numpy().T))
         real = np.where(np.isreal(values), values.real, np.nan).astype(np.float64)

@@ -152,6 +152,8 @@ x1, x2 = np.random.default_rng(0).uniform(0.1, 0.9, size=(2, 50))
         ("erf(x1)", scipy.special.erf(x1)),
         ("J0(20*x1)", scipy.special.j0(20 * x1)),
         ("besselj(1, x1) + besseli(0, x2)", scipy.special.jv(1, x1) + scipy.special.iv(0, x2)),
+        ("ellipkinc(x1, x2/9) + ellipeinc(x1, x2/9)", scipy.special.ellipkinc(x1, x2 / 9) + scipy.special.ellipeinc(x1, x2 / 9)),
+        ("lpmv(2, 3, x1)", 15 * x1 * (1 - x1**2)),
         ("x2", x2),
         ("  x1 + 1e-3 ", x1 + 1e-3),
     ],

@@ -70,6 +70,7 @@ def test_the_expression_is_the_formula(number: str) -> None:
 
 def test_every_function_of_a_formula_has_an_expression() -> None:
     text = "sign(x1)*min(x1, 0.5) + max(x1, 2) + abs(-x1) + log10(x1)*ln(x1) + arctanh(x1/9) + erf(x1) + J0(x1) + besselk(1, x1) + e**x1"
+    text += " + ellipkinc(x1, 0.3) + ellipeinc(x1, 0.3) + lpmv(1, 2, x1/9)"
     formula = parse(text)
     x = np.linspace(0.1, 3, 20)[:, None]
     np.testing.assert_allclose(Expression(expression(formula), ["x1"])(torch.from_numpy(x))[:, 0], formula(x), rtol=1e-12)

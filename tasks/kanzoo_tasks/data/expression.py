@@ -21,6 +21,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{f"arc{name}": getattr(sp, f"a{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{"ln": sp.log, "abs": sp.Abs, "min": sp.Min, "max": sp.Max, "J0": lambda z: sp.besselj(0, z), "log10": lambda z: sp.log(z, 10)},
+    **{"ellipkinc": sp.elliptic_f, "ellipeinc": sp.elliptic_e, "lpmv": lambda order, degree, z: sp.assoc_legendre(degree, order, z)},
 }
 
 

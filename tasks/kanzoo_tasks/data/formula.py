@@ -53,6 +53,7 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     **{"ln": (1, np.log), "Abs": (1, np.abs), "erf": (1, _special("erf")), "J0": (1, _special("j0"))},
     **{"min": (2, np.minimum), "max": (2, np.maximum), "Min": (2, np.minimum), "Max": (2, np.maximum)},
     **{f"bessel{kind}": (2, _special(f"{kind}v")) for kind in "jyik"},
+    **{"ellipkinc": (2, _special("ellipkinc")), "ellipeinc": (2, _special("ellipeinc")), "lpmv": (3, _special("lpmv"))},
 }
 
 _RULE = "may hold only numbers, {variables}, + - * / ** and functions such as sin, exp, sqrt"
