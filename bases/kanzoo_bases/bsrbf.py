@@ -6,6 +6,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from kanzoo.basis import Basis
+from kanzoo.nested import nested
 from kanzoo.signature import checked
 from kanzoo_bases.bspline import BSpline
 from kanzoo_bases.gaussian_rbf import GaussianRBF
@@ -66,3 +67,7 @@ class BSRBF(Basis):
     def cell_ends(self) -> Tensor:
         """Return the ends of the cells of the splines, `(in_features, grid_size + 1)`."""
         return self.spline.cell_ends()
+
+    def refined(self, resolution: int) -> Basis:
+        """Return a family that begins with the present functions, which those of a finer grid do not span, see `kanzoo.nested.Nested`."""
+        return nested(self, resolution)

@@ -8,7 +8,8 @@ from annotated_types import Ge, Le
 from numpy.polynomial import Legendre
 from torch import Tensor
 
-from kanzoo.basis import LocalBasis
+from kanzoo.basis import Basis, LocalBasis
+from kanzoo.nested import nested
 from kanzoo.signature import checked
 
 
@@ -75,3 +76,7 @@ class FiniteElement(LocalBasis):
     def cell_ends(self) -> Tensor:
         """Return the ends of the cells, `(in_features, grid_size + 1)`."""
         return torch.linspace(*self.domain, self.grid_size + 1).repeat(self.in_features, 1)
+
+    def refined(self, resolution: int) -> Basis:
+        """Return the family on parts of the present cells; where they are not whole parts, one that begins with the present functions."""
+        return super().refined(resolution) if resolution % self.grid_size == 0 else nested(self, resolution)

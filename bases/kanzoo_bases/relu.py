@@ -7,6 +7,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from kanzoo.basis import Basis
+from kanzoo.nested import nested
 from kanzoo.signature import checked
 
 
@@ -78,3 +79,7 @@ class ReLUKAN(Basis):
         """Return middles and half the widths, in cells from the middle of the domain."""
         first = torch.arange(self.num_basis, device=self.shift.device).unsqueeze(-1) - (self.num_basis - 1) / 2
         return first + self.shift, (self.overlap + 1) / 2 * self.stretch.exp()
+
+    def refined(self, resolution: int) -> Basis:
+        """Return a family that begins with the present functions, which those of a finer grid do not span, see `kanzoo.nested.Nested`."""
+        return nested(self, resolution)

@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from kanzoo.basis import Basis
+from kanzoo.nested import nested
 from kanzoo.signature import checked
 
 
@@ -65,3 +66,7 @@ class RSWAF(Basis):
             twice = twice * self.log_width.to(x.dtype).neg().exp()
         switched = twice.sigmoid()
         return 4 * switched * (1 - switched)
+
+    def refined(self, resolution: int) -> Basis:
+        """Return a family that begins with the present functions, which those of a finer grid do not span, see `kanzoo.nested.Nested`."""
+        return nested(self, resolution)

@@ -8,6 +8,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from kanzoo.basis import Basis
+from kanzoo.nested import nested
 from kanzoo.signature import checked
 
 
@@ -72,6 +73,10 @@ class Sinc(Basis):
         distance = (place.unsqueeze(-2) - (index - offset)).masked_fill(is_nearest, 1.0)
         others = (_sign(nearest) * rest.sin()).unsqueeze(-2) / (distance * (math.pi * _sign(index)))
         return _sinc(rest).unsqueeze(-2).where(is_nearest, others).flatten(-3, -2)
+
+    def refined(self, resolution: int) -> Basis:
+        """Return a family that begins with the present functions, which those of a finer grid do not span, see `kanzoo.nested.Nested`."""
+        return nested(self, resolution)
 
 
 def _sign(power: Tensor) -> Tensor:

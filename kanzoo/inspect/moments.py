@@ -49,13 +49,19 @@ def carry_over(optimizer: Optimizer, layer: KANLayer, before: nn.Parameter, chan
 
 def carry_over_inner(optimizer: Optimizer, before: nn.Module, after: nn.Module) -> None:
     """Put the parameters of a finer basis that have grown in the place of those of the one before, with the moments of what is the same."""
-    for name, parameter in before.named_parameters():
-        grown = after.get_parameter(name)
-        if grown is parameter:
+    old, new = dict(before.named_parameters()), dict(after.named_parameters())
+    shared = {id(parameter) for parameter in old.values()} & {id(parameter) for parameter in new.values()}
+    for name, parameter in old.items():
+        if id(parameter) in shared:
             continue
+        grown = new.pop(name)
         begins_alike = torch.equal(grown[_block(parameter)], parameter)
         mapped = partial(_padded, like=grown) if begins_alike else None
         _replace(optimizer, parameter, grown, mapped)
+    for group in optimizer.param_groups:  # what came new is trained as what it stands beside
+        if shared & set(map(id, group["params"])):
+            group["params"] += [parameter for parameter in new.values() if id(parameter) not in shared]
+            break
 
 
 def _replace(optimizer: Optimizer, before: nn.Parameter, after: nn.Parameter, mapped: Callable[[Tensor, bool], Tensor] | None) -> None:

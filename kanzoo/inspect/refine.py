@@ -38,9 +38,10 @@ def refine(model: nn.Module, resolution: int, *inputs: Any, optimizer: Optimizer
     r"""Raise the resolution of every basis of a network, or of one layer, in place, so that its function stays.
 
     Each basis is made again by `Basis.refined`. Where the new family begins with the old one (polynomials, Fourier series, wavelets,
-    Gaussians of several widths) its coefficients are the old ones and zeros: nothing changes. Else they are re-fitted in float64 on what
-    the layer sees and on points of the domain, which count little (`kanzoo.layers.expansion.refit`): exact up to rounding where the new
-    functions span the old ones, as those of B-splines, whose new knots contain the old; else the report tells how near they come.
+    families at several resolutions at once) its coefficients are the old ones and zeros: nothing changes. Else they are re-fitted in
+    float64 on what the layer sees and on points of the domain, which count little (`kanzoo.layers.expansion.refit`): exact up to
+    rounding where the new functions span the old ones, as those of B-splines, whose new knots contain the old; else the report tells
+    how near they come.
 
     Args:
         model: a network, or one layer.
@@ -127,7 +128,10 @@ def _made_finer(layer: KANLayer, resolution: int) -> Basis:
     if new.domain != old.domain:
         raise ValueError(f"domain of a refined {type(old).__name__} must stay {old.domain}, got {new.domain}")
     finer = dict(new.named_parameters())
+    shared = set(map(id, finer.values()))
     for name, parameter in old.named_parameters():
+        if id(parameter) in shared:  # under whatever name
+            continue
         shape = finer[name].shape if name in finer else None
         if shape == parameter.shape:
             owner, _, leaf = name.rpartition(".")

@@ -9,7 +9,7 @@ import torch
 
 from kanzoo.inspect import prune, refine
 from kanzoo.models import KAN
-from kanzoo_bases.gaussian_rbf import GaussianRBF, MultiscaleRBF
+from kanzoo_bases.gaussian_rbf import GaussianRBF
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
@@ -62,62 +62,16 @@ def test_refuses_one_center():
         GaussianRBF(1, grid_size=1)
 
 
-def middle_points(basis):
-    return torch.linspace(*basis.domain, 1001, dtype=torch.float64).unsqueeze(-1)
-
-
-@pytest.mark.parametrize("grids", [(2, 3), (8, 9), (8, 15), (8, 16, 50), (5, 6, 7, 8)])
-def test_scales_equal_numpy(grids):
-    """Of an even grid, the centers that no coarse one is nearest to, by distances in numpy."""
-    low, high = -1.0, 3.0
-    basis = MultiscaleRBF(1, coarser=grids[:-1], grid_size=grids[-1], domain=(low, high))
-    x = middle_points(basis)
-    columns, count = [], 0
-    for grid in grids:
-        centers, width = np.linspace(low, high, grid), (high - low) / (grid - 1)
-        if count:
-            distance = np.abs(np.linspace(low, high, count)[:, None] - centers[::-1])  # of two as near, the right one
-            centers = np.delete(centers, grid - 1 - distance.round(9).argmin(1))
-        columns += [np.exp(-(((x.numpy() - center) / width) ** 2)) for center in centers]
-        count = len(columns)
-    assert count == basis.num_basis
-    np.testing.assert_allclose(basis(x)[:, 0].numpy(), np.concatenate(columns, 1), rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_finer_family_begins_with_the_coarser_one(dtype):
     basis, x = GaussianRBF(2), torch.linspace(-3, 3, 200, dtype=dtype).view(100, 2)
     for resolution in (15, 16, 40):
         finer = basis.refined(resolution).to(dtype)
-        assert finer.constructed_with()["grid_size"] == finer.num_basis == resolution
+        assert finer.constructed_with()[finer.resolution] == finer.num_basis == resolution
         assert torch.equal(finer(x)[..., : basis.num_basis], basis(x))
         basis = finer
     assert torch.equal(basis.refined(40)(x), basis(x))
     assert type(GaussianRBF(2).refined(8)) is GaussianRBF
-
-
-@pytest.mark.parametrize("grids", [(8, 15), (8, 16), (8, 32), (8, 50), (8, 15, 32, 50)])
-def test_scales_are_told_apart_and_fit_as_well_as_an_even_grid(grids):
-    """Gaussians as wide as the first are not: from 8 to 32 centers their condition number is 10^15."""
-    basis, even = MultiscaleRBF(1, coarser=grids[:-1], grid_size=grids[-1]), GaussianRBF(1, grid_size=grids[-1])
-    x = middle_points(basis)
-    values, plain = basis(x)[:, 0], even(x)[:, 0]
-    assert torch.linalg.cond(values) < 200
-    for target in (torch.sin(4.7 * x), (x - 0.6).abs(), torch.exp(-75 * (x - 0.8) ** 2)):
-        errors = [torch.linalg.norm(family @ torch.linalg.lstsq(family, target).solution - target) for family in (values, plain)]
-        assert errors[0] < 1.2 * errors[1]
-
-
-def test_gradients_and_layouts_of_scales():
-    basis = MultiscaleRBF(2, coarser=(3,), grid_size=6)
-    x = torch.linspace(-2.5, 2.5, 6, dtype=torch.float64).reshape(3, 2).requires_grad_()
-    assert torch.autograd.gradcheck(basis, x)
-    assert torch.autograd.gradgradcheck(basis, x)
-    for shape in [(), (0,), (2, 5)]:
-        x = torch.ones(*shape, 2)
-        assert basis(x).shape == (*shape, 2, 6)
-        assert torch.equal(basis.features(x).transpose(-1, -2), basis(x))
-    assert basis.features(torch.ones(4, 2)).is_contiguous()
 
 
 def test_a_refined_network_is_copied_saved_and_pruned():
@@ -133,9 +87,3 @@ def test_a_refined_network_is_copied_saved_and_pruned():
     small, found = prune(net, x, sparsity=0.3, parts="inputs")
     assert len(found.inputs) == 2
     assert small[1].expansion.basis.coarser == (8,)
-
-
-@pytest.mark.parametrize(("coarser", "grid_size"), [((1,), 5), ((5,), 5), ((8, 6), 9), ((), 1)])
-def test_refuses_grids_that_do_not_rise(coarser, grid_size):
-    with pytest.raises(ValueError, match="coarser and grid_size must rise from 2 or more, got "):
-        MultiscaleRBF(1, coarser=coarser, grid_size=grid_size)

@@ -23,6 +23,7 @@ NESTED = {
     **{"bspline": (5, 12), "chebyshev": (4, 9), "fourier": (3, 7), "jacobi": (4, 9), "wavelet": (2, 3)},
     **{"bernstein": (4, 9), "fractional_jacobi": (4, 9), "hermite": (4, 9), "rational_jacobi": (4, 9), "sine": (3, 6)},
     **{"free_knot_bspline": (4, 9), "gaussian_rbf": (5, 12), "piecewise_linear": (5, 12)},
+    **{"bsrbf": (4, 9), "finite_element": (4, 9), "relu": (4, 9), "rswaf": (5, 12), "sinc": (4, 9)},
 }
 
 
