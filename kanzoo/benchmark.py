@@ -105,6 +105,8 @@ def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
 def _may_join(cell: Cell) -> bool:
     """Return whether a config does not rule it out; the rest is seen when the network is there, by `kanzoo.together`."""
     trainer = cell.trainer
+    if cell.tuner:
+        return False
     full = trainer["batch_size"] == 0 or trainer["batch_seeds"] is True  # with `true`, a size as large as the data may be meant
     return bool(trainer["batch_seeds"] and full and trainer["optimizer"] != "lbfgs" and trainer["grid_updates"] == 0)
 
@@ -126,9 +128,9 @@ def run_one(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
         done = tracker.finished_row(cell.config_hash)
         if done is not None:
             return done
-        from kanzoo import experiment  # torch and Lightning, which the launcher of a benchmark does not need
+        from kanzoo import tuning  # torch and Lightning, which the launcher of a benchmark does not need
 
-        return experiment.run(cell, place, progress)
+        return tuning.run(cell, place, progress)
 
 
 def _parent(tracker: Tracker, experiment: str, name: str, *, create: bool, reopen: bool) -> Recorder | None:
@@ -236,7 +238,7 @@ class _Pool:
             else:
                 rows = [worker.submit(_bury, cells[0], self.place, "its process was killed, most likely for lack of memory").result()]
         for cell, row in zip(cells, rows, strict=True):
-            if row is None:  # another launcher has it: look again when the rest is done; or it is to be run alone
+            if row is None:  # another has it, or tunes its model: look again when the rest is done; or it is to be run alone
                 self._todo.put(([cell], len(cells) == 1))
                 continue
             with self._lock:
@@ -269,8 +271,8 @@ def _begin_worker() -> None:
 
 
 def _work(cell: Cell, place: Place, patient: bool) -> Row | None:
-    """Run one cell in this process; None when another launcher has it and `patient` is off."""
-    from kanzoo import experiment
+    """Run one cell in this process; None when another launcher has it, or another worker tunes its model, and `patient` is off."""
+    from kanzoo import experiment, tuning
 
     tracker = Tracker(place.tracking_uri)
     while True:
@@ -279,8 +281,10 @@ def _work(cell: Cell, place: Place, patient: bool) -> Row | None:
                 done = tracker.finished_row(cell.config_hash)
                 if done is not None:
                     return done
+                if not patient and tuning.is_busy(cell, tracker):
+                    return None
                 try:
-                    return experiment.run(cell, place)
+                    return tuning.run(cell, place)
                 except InvalidInput as error:
                     return experiment.record_failure(cell, place, f"{error.message}. {error.hint}".strip())
         if not patient:

@@ -60,9 +60,13 @@ class TrainerConfig:
 
 @dataclass
 class TunerConfig:
-    """How a model is tuned before its seeds are run: so many trials, each judged on validation data; 0 leaves it as it is."""
+    """How a model is tuned before its seeds are run: so many trials, each judged on validation data; 0 leaves it as it is.
+
+    `space` says what is tuned, see `kanzoo.search_space`: a preset's network stays as published, so that its space is `trainer`.
+    """
 
     trials: Annotated[int, Ge(0)] = 0
+    space: Literal["all", "trainer"] = "all"
 
 
 @dataclass

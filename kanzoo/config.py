@@ -189,7 +189,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     basis = plugin_section("basis", content.get("basis", {})) if is_kan else {}
     if trainer["refine"] is not None:
         trainer["refine"] = refinement(trainer["refine"], basis)
-    tuner = validated(TunerConfig, content.get("tuner", {}), "tuner.")
+    usual_space = "all" if chosen is None else "trainer"
+    tuner = validated(TunerConfig, {"space": usual_space, **content.get("tuner", {})}, "tuner.")
     _check_budgets(model, trainer)
     plugin = find("task", task["name"])
     digest = _digest(plugin, task, data_dir)
@@ -227,7 +228,8 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
             name,
             _unusual(basis, usual_basis)
             | {key: value for key, value in model.items() if key not in ("name", *TRACK_KEYS) and value != usual_model[key]}
-            | {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in (*NO_IDENTITY, *TRACK_KEYS)},
+            | {key: value for key, value in trainer.items() if f"trainer.{key}" in tuned and key not in (*NO_IDENTITY, *TRACK_KEYS)}
+            | ({"space": tuner["space"]} if tuner["trials"] and tuner["space"] != usual_space else {}),
         ),
         plugin=f"{origin.distribution} {origin.version}",
         task_key=_hash(task_identity),

@@ -25,6 +25,7 @@ from kanzoo.models import num_parameters
 from kanzoo.place import Place, Progress
 from kanzoo.record import Row
 from kanzoo.registry import find
+from kanzoo.search_space import Tuned
 from kanzoo.task import Optimization, SolvedTask, Task
 from kanzoo.tracking import Recorder, Tracker, cell_tags
 
@@ -88,15 +89,21 @@ def _sizes(basis_class: type) -> int:
     return 2 if issubclass(basis_class, EdgeBasis) else 1
 
 
-def run(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
+def run(cell: Cell, place: Place, progress: Progress | None = None, tuned: Tuned | None = None) -> Row:
     """Run a cell that the caller has claimed, record it, and return its row; a failure is recorded and returned, not raised.
+
+    A cell with a tuner needs what was found, `tuned`, which is trained in its place; see `kanzoo.tuning.run`.
 
     Raises:
         InvalidInput: the cell cannot be built; nothing is recorded.
         KeyboardInterrupt: the run is marked as KILLED.
+        ValueError: the cell has a tuner, and nothing says what was found.
     """
+    if cell.tuner and tuned is None:
+        raise ValueError("a cell with a tuner is run by kanzoo.tuning.run")
+    trained = tuned.cell if tuned else cell
     try:
-        task = build(cell, place.data_dir)
+        task = build(trained, place.data_dir)
         broken = None
     except InvalidInput:
         raise
@@ -108,7 +115,9 @@ def run(cell: Cell, place: Place, progress: Progress | None = None) -> Row:
     def attempt() -> Row:
         if broken is not None:
             raise broken
-        return _fit_and_test(cell, place, task, row, recorder, progress)
+        if tuned:
+            _record_tuned(recorder, tuned)
+        return _fit_and_test(trained, place, task, row, recorder, progress)
 
     return conclude(recorder, row, attempt)
 
@@ -124,6 +133,13 @@ def begin(cell: Cell, place: Place) -> tuple[Recorder, Row]:
         recorder.params(_flat(cell.resolved()))
         recorder.artifact("config.yaml", cell.to_yaml())
     return recorder, row
+
+
+def _record_tuned(recorder: Recorder, tuned: Tuned) -> None:
+    recorder.params({f"tuned.{key}": value for key, value in tuned.values.items()})
+    recorder.tags({"kanzoo.study_run": tuned.study})
+    recorder.log({"tuner/seconds": tuned.seconds})
+    recorder.artifact("tuned.yaml", tuned.cell.to_yaml())
 
 
 def conclude(recorder: Recorder, row: Row, work: Callable[[], Row]) -> Row:
@@ -168,7 +184,7 @@ def load_run(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> Ta
 
 
 def load_cell(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> tuple[Cell, Task]:
-    """Return the cell of a recorded run with its trained task; see `load_run`."""
+    """Return the cell of a recorded run, of a tuned one that with the found values, with its trained task; see `load_run`."""
     import tempfile
 
     tracker = Tracker(tracking_uri)
@@ -176,6 +192,8 @@ def load_cell(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> t
         config = tracker.artifact(run_id, "config.yaml", Path(folder))
         weights = tracker.artifact(run_id, "weights.safetensors", Path(folder)).read_bytes()
         (cell,) = compose(str(config), data_dir=data_dir)
+        if cell.tuner:
+            (cell,) = compose(str(tracker.artifact(run_id, "tuned.yaml", Path(folder))), data_dir=data_dir)
     task = build(cell, data_dir)
     for resolution in fitting.resolutions(cell).values():
         refine(task.model, resolution)  # the families alone: the weights are the recorded ones

@@ -101,7 +101,8 @@ def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
     from kanzoo.models import num_parameters
     from kanzoo.tracking import Tracker
 
-    todo = {cell.config_hash for cell in pending(cells, Tracker(uri))[0]}
+    tracker = Tracker(uri)
+    todo = {cell.config_hash for cell in pending(cells, tracker)[0]}
     sizes: dict[str, str] = {}
     table = new_table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
     for cell in cells:
@@ -110,7 +111,10 @@ def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
         state = Text("to run") if cell.config_hash in todo else Text("finished", "green")
         table.add_row(Text(cell.task_label), Text(cell.model_label), str(cell.seed), sizes[cell.model_key], state, cell.config_hash)
     console.print(table)
-    say(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} finished.")
+    studies = {cell.model_key: cell.tuner["trials"] for cell in cells if cell.tuner and cell.config_hash in todo}
+    trials = sum(count for key, count in studies.items() if tracker.study(key) is None)
+    tuning = f" Tuning takes {trials} more trainings." if trials else ""
+    say(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} finished.{tuning}")
 
 
 def ranking(rows: Sequence[Row]) -> None:

@@ -187,6 +187,11 @@ class Tracker:
             return _row(run)
         return None
 
+    def study(self, model_key: str) -> str | None:
+        """Return the run id of the finished study of a model, or None."""
+        found = self._search(f"attributes.status = 'FINISHED' and tags.`kanzoo.study` = '{model_key}'")
+        return found[0].info.run_id if found else None
+
     def parents(self, experiment: str, name: str) -> list[str]:
         """Return the run ids of a benchmark's parent runs, newest first."""
         found = self._search(f"tags.`{_KIND}` = 'benchmark'", experiment)
