@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, MinLen, MultipleOf
 
 from kanzoo import plain_yaml
 
@@ -14,13 +14,16 @@ Section = dict[str, Any]
 class ModelConfig:
     """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN, GNN).
 
-    `squash`, `residual`, `extrapolate`, `bias` and `init` are those of the KAN layers; a baseline has none of them as a choice.
+    Further baselines: `learnable_activation` has functions of the section `basis` on nodes, `siren` sines of the frequency `omega`, and
+    `fourier_features` so many random `features` of frequencies about `sigma` before its first dense layer; see `kanzoo.layers.control`.
+    `squash`, `residual`, `extrapolate`, `bias` and `init` are those of the KAN layers; of the baselines `learnable_activation` alone has
+    `squash` and `extrapolate`.
     `norm` normalises layers of both at the place `norm_at`, see `kanzoo.layers.factory.Layers`.
     `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size. `parameters` has the
     width solved for, so that the network has as many trainable parameters as can be nearest to this budget.
     """
 
-    name: Literal["kan", "baseline"] = "kan"
+    name: Literal["kan", "baseline", "learnable_activation", "siren", "fourier_features"] = "kan"
     squash: Literal["tanh", "layernorm", "standardize", "clamp", "none"] = "tanh"
     residual: Literal["silu", "identity", "none"] = "silu"
     extrapolate: Literal["linear", "clamp", "zero", "error", "basis"] = "linear"
@@ -30,6 +33,16 @@ class ModelConfig:
     norm_at: Literal["between", "before", "after"] = "between"
     width: Annotated[float, Gt(0)] = 1.0
     parameters: Annotated[int, Ge(1)] | None = None
+    omega: Annotated[float, Gt(0)] = 30.0
+    sigma: Annotated[float, Gt(0)] = 1.0
+    features: Annotated[int, Ge(2), MultipleOf(2)] = 128
+
+
+#: Keys of the section model that belong to one kind of network, with its name.
+OWN_KEYS = {"omega": "siren", "sigma": "fourier_features", "features": "fourier_features"}
+
+#: Kinds of network with functions of the section `basis`.
+WITH_BASIS = ("kan", "learnable_activation")
 
 
 @dataclass
@@ -126,13 +139,13 @@ class Cell:
         name: of the config file.
         task: section with `name` and all arguments.
         model: section.
-        basis: section with `name` and all arguments; empty for a baseline.
+        basis: section with `name` and all arguments; empty where the model has none.
         trainer: section.
         tuner: section; empty when nothing is tuned.
         seed: sets initialisation, data order and split together.
         task_label: the task, as people see it.
         model_label: the model, as people see it.
-        plugin: distribution and version of the basis, or of the task for a baseline.
+        plugin: distribution and version of the basis, or of the task where there is none.
         task_key: hash of the task with its data, of what makes scores comparable.
         model_key: hash of all but the seed.
         config_hash: identity of the cell.

@@ -20,7 +20,9 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from kanzoo import plain_yaml, preset
 from kanzoo.cell import (
     NO_IDENTITY,
+    OWN_KEYS,
     TRACK_KEYS,
+    WITH_BASIS,
     Cell,
     Grid,
     ModelConfig,
@@ -171,7 +173,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     if chosen is not None:
         content = preset.applied(content, chosen)
     usual_model = validated(ModelConfig, content["model"] if isinstance(content.get("model"), dict) else {}, "model.")
-    usual_basis = plugin_section("basis", content["basis"]) if chosen is not None and usual_model["name"] == "kan" else {}
+    usual_basis = plugin_section("basis", content["basis"]) if chosen is not None and usual_model["name"] in WITH_BASIS else {}
     content = _apply(content, others)
     allowed = ["name", *_SECTIONS, "seed"]
     for key, value in content.items():
@@ -181,20 +183,21 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
             raise InvalidInput(f"{key} must be a section of keys, got {value!r}")
     head = validated(_Head, _pick(content, "name", "seed"), "")
     model = _model_section(content.get("model", {}))
-    is_kan = model["name"] == "kan"
     if chosen is not None and model["name"] != usual_model["name"]:
         raise InvalidInput(f"model.name must be {usual_model['name']} with {preset.KEY}={chosen}, got {model['name']!r}")
     trainer = validated(TrainerConfig, content.get("trainer", {}), "trainer.")
     task = plugin_section("task", content.get("task", {}))
-    basis = plugin_section("basis", content.get("basis", {})) if is_kan else {}
+    basis = plugin_section("basis", content.get("basis", {})) if model["name"] in WITH_BASIS else {}
     if trainer["refine"] is not None:
-        trainer["refine"] = refinement(trainer["refine"], basis)
+        trainer["refine"] = refinement(trainer["refine"], basis if model["name"] == "kan" else {})
     usual_space = "all" if chosen is None else "trainer"
     tuner = validated(TunerConfig, {"space": usual_space, **content.get("tuner", {})}, "tuner.")
     _check_budgets(model, trainer)
     plugin = find("task", task["name"])
+    own_baseline = class_constant(plugin, "baseline")
+    _check_network(model, task, own_baseline)
     digest = _digest(plugin, task, data_dir)
-    origin = find("basis", basis["name"]) if is_kan else plugin
+    origin = find("basis", basis["name"]) if basis else plugin
     task_identity = {
         "task": {key: value for key, value in task.items() if key != "file"},  # a path is not part of what is computed
         "version": class_constant(plugin, "version") or 1,
@@ -211,7 +214,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         identity["tuner"] = tuner_identity(tuner)
     given = {override.partition("=")[0] for override in others}
     tuned = {override.partition("=")[0] for override in overrides}
-    name = preset.label_of(chosen) if chosen is not None else _usual_name(basis, task, class_constant(plugin, "baseline"))
+    name = preset.label_of(chosen) if chosen is not None else _usual_name(model["name"], basis, task, own_baseline)
     return Cell(
         name=head["name"],
         task=task,
@@ -245,11 +248,27 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
 def _model_section(content: Mapping[str, Any]) -> Section:
     """Return the section `model`; a baseline has few of its keys."""
     model = validated(ModelConfig, content, "model.")
-    if model["name"] != "kan":
-        return {key: model[key] for key in ("name", "width", "parameters", "norm", "norm_at")}
-    if model["init"] is not None:
-        check_formula(model["init"])
-    return model
+    name = model["name"]
+    for key, owner in OWN_KEYS.items():
+        if key in content and name != owner:
+            raise InvalidInput(f"model.{key} must not be set but with model.name={owner}, got model.name={name}")
+    if name == "kan":
+        if model["init"] is not None:
+            check_formula(model["init"])
+        return {key: value for key, value in model.items() if key not in OWN_KEYS}
+    own = [key for key, owner in OWN_KEYS.items() if owner == name] + (["squash", "extrapolate"] if name in WITH_BASIS else [])
+    return {key: model[key] for key in ("name", "width", "parameters", "norm", "norm_at", *own)}
+
+
+def _check_network(model: Section, task: Section, own_baseline: str | None) -> None:
+    """Raise InvalidInput where a task's network cannot be made of this kind of layers."""
+    name, network = model["name"], task.get("network", "dense")
+    if own_baseline and name not in ("kan", "baseline"):
+        raise InvalidInput(
+            f"model.name must be kan or baseline for the task {task['name']}, whose baseline is {own_baseline}, got {name!r}"
+        )
+    if name == "fourier_features" and network != "dense":
+        raise InvalidInput(f"model.name=fourier_features must have a network of dense layers, got task.network={network}")
 
 
 def _check_budgets(model: Section, trainer: Section) -> None:
@@ -260,10 +279,13 @@ def _check_budgets(model: Section, trainer: Section) -> None:
         raise InvalidInput(f"trainer.refine counts epochs and must not be set with trainer.max_seconds, got {trainer['refine']}")
 
 
-def _usual_name(basis: Section, task: Section, baseline: str | None) -> str:
-    """Return what a model is called without a preset: the basis, or the baseline that the task names or that of its network."""
+def _usual_name(model: str, basis: Section, task: Section, own_baseline: str | None) -> str:
+    """Return what a model is called without a preset: a KAN by its basis, a baseline by its network, and by what is not usual in it."""
+    if model == "kan":
+        return str(basis["name"])
     network = str(task.get("network", "dense"))
-    return str(basis["name"]) if basis else baseline or _BASELINES.get(network, network)
+    usual = own_baseline or _BASELINES.get(network, network)
+    return usual if model == "baseline" else f"{usual}[{basis.get('name', model)}]"
 
 
 def _unusual(basis: Section, usual: Section) -> Section:

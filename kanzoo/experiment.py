@@ -20,6 +20,7 @@ from kanzoo.cell import Cell, TrainerConfig, trainer_identity
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
 from kanzoo.inspect import basis_figures, refine
+from kanzoo.layers.control import FourierFeatureLayers, NodeLayers, SineLayers
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.models import num_parameters
 from kanzoo.place import Place, Progress
@@ -28,6 +29,13 @@ from kanzoo.registry import find
 from kanzoo.search_space import Tuned
 from kanzoo.task import Optimization, SolvedTask, Task
 from kanzoo.tracking import Recorder, Tracker, cell_tags
+
+#: Factories of the networks that have no section `basis`, by `model.name`.
+_WITHOUT_BASIS: dict[str, Callable[..., Layers]] = {
+    "baseline": PlainLayers,
+    "siren": SineLayers,
+    "fourier_features": FourierFeatureLayers,
+}
 
 #: Multiplications of a step from which a second thread pays: a two-core machine lost time below it.
 _PARALLEL_WORK = 50_000_000
@@ -75,12 +83,13 @@ def _check_untouched(cell: Cell) -> None:
 
 def _layers(cell: Cell, generator: Generator) -> Layers:
     options = {key: value for key, value in cell.model.items() if key not in ("name", "parameters")}
+    name = cell.model["name"]
     if not cell.basis:
-        return PlainLayers(**options, generator=generator)
+        return _WITHOUT_BASIS[name](**options, generator=generator)
     basis_class = find("basis", cell.basis["name"]).load()
     basis: BasisFactory = partial(basis_class, **{key: value for key, value in cell.basis.items() if key != "name"})
     basis(*([1] * _sizes(basis_class)))  # refuses arguments that only its code can judge, before any data are read
-    return KANLayers(basis, **options, generator=generator)
+    return (KANLayers if name == "kan" else NodeLayers)(basis, **options, generator=generator)
 
 
 def _sizes(basis_class: type) -> int:
@@ -321,7 +330,7 @@ def _first_row(cell: Cell, place: Place, run_id: str) -> Row:
         task_key=cell.task_key,
         model=cell.model_label,
         model_key=cell.model_key,
-        basis=cell.basis.get("name", ""),
+        basis=cell.basis["name"] if cell.model["name"] == "kan" else "",
         plugin=cell.plugin,
         seed=cell.seed,
         status="RUNNING",

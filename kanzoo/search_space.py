@@ -42,10 +42,11 @@ def space(cell: Cell) -> Space:
     | `trainer.lr` | $[v/10, 10v]$, even in its logarithm |
     | `trainer.weight_decay`, of AdamW | $[10^{-6}, 10^{-1}]$, even in its logarithm |
     | `model.width`, without `model.parameters` | $v/2$, $v$, $2v$ |
-    | `model.squash`, `model.residual` of a KAN | tanh, layernorm, and v; all |
+    | `model.squash` of a KAN or of activations, `model.residual` of a KAN | tanh, layernorm, and v; all |
     | the resolution of the basis, without `trainer.refine` | v/2 to 4v functions, as far as its rule allows, even in its logarithm |
     | other arguments of the basis of type `Literal` | all |
     | `model.norm` of a baseline | none, layer, batch |
+    | `model.omega` of sines, `model.sigma` of Fourier features | $[v/30, v]$ and $[v/30, 3v]$, even in their logarithm |
 
     Where the tuner's `space` is `trainer`, as with a preset, the first two alone.
 
@@ -64,11 +65,18 @@ def space(cell: Cell) -> Space:
     if cell.model["parameters"] is None:
         width = cell.model["width"]
         found["model.width"] = CategoricalDistribution([width / 2, width, width * 2])
+    if cell.model["name"] == "kan":
+        found["model.residual"] = CategoricalDistribution(["silu", "identity", "none"])
+    else:
+        found["model.norm"] = CategoricalDistribution(["none", "layer", "batch"])
+    for key, highest in (("omega", 1), ("sigma", 3)):  # both are for data of few dimensions, so that more of it want less
+        if key in cell.model:
+            value = cell.model[key]
+            found[f"model.{key}"] = FloatDistribution(value / 30, value * highest, log=True)
     if not cell.basis:
-        return found | {"model.norm": CategoricalDistribution(["none", "layer", "batch"])}
+        return found
     squashes = dict.fromkeys(["tanh", "layernorm", cell.model["squash"]])
     found["model.squash"] = CategoricalDistribution(list(squashes))
-    found["model.residual"] = CategoricalDistribution(["silu", "identity", "none"])
     return found | _basis_space(cell)
 
 

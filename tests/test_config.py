@@ -186,6 +186,10 @@ def test_configs_are_not_changed_by_composing():
         ("feynman", ["task.formula=I.12.11"], "feynman(formula=I.12.11)", "bspline"),
         ("digits_dense", ["model.name=baseline"], "digits_dense", "mlp"),
         ("digits_conv", ["model.name=baseline", "trainer.max_epochs=3"], "digits_conv", "cnn(max_epochs=3)"),
+        ("digits_dense", ["model.name=siren", "model.omega=1"], "digits_dense", "mlp[siren](omega=1)"),
+        ("digits_conv", ["model.name=learnable_activation", "basis.grid_size=9"], "digits_conv", "cnn[bspline](grid_size=9)"),
+        ("sbm", ["model.name=learnable_activation", "basis.name=fourier"], "sbm", "sage[fourier]"),
+        ("feynman", ["model.name=fourier_features", "model.features=64"], "feynman", "mlp[fourier_features](features=64)"),
         ("digits_dense", ["name=<script>"], "<script>", "bspline"),
     ],
 )
@@ -480,7 +484,7 @@ def test_a_bad_grid_is_refused(write, text, message, hint):
             "model.squash must be one of tanh, layernorm, standardize, clamp, none, got 'sigmoid'",
             "",
         ),
-        ("digits_conv", "model.name=mlp", "model.name must be one of kan, baseline, got 'mlp'", ""),
+        ("digits_conv", "model.name=mlp", "model.name must be one of kan, baseline, learnable_activation, siren, f", ""),
         ("feynman", "task.formula=I.6.3", "task.formula must be the number of a Feynman equation, got 'I.6.3'", "Did you mean "),
         # out of range
         ("digits_conv", "basis.name=chebyshev basis.degree=0", "basis.degree must be >= 1, got 0", ""),
@@ -779,3 +783,63 @@ def test_no_budget_is_no_part_of_the_identity():
 def test_wrong_budgets_are_refused(overrides, message):
     with pytest.raises(InvalidInput, match=re.escape(message)):
         compose("digits_dense", overrides)
+
+
+def test_a_kind_of_network_has_its_own_keys_alone():
+    usual = {"name", "width", "parameters", "norm", "norm_at"}
+    own = {
+        "baseline": set(),
+        "learnable_activation": {"squash", "extrapolate"},
+        "siren": {"omega"},
+        "fourier_features": {"sigma", "features"},
+    }
+    for name, keys in own.items():
+        assert one("digits_dense", f"model.name={name}").model.keys() == usual | keys
+    assert not {"omega", "sigma", "features"} & one("digits_dense").model.keys()
+
+
+def test_a_control_with_a_basis_is_a_cell_of_its_own():
+    kan, nodes, other = (
+        one("digits_dense", *overrides)
+        for overrides in ([], ["model.name=learnable_activation"], ["model.name=learnable_activation", "basis.degree=2"])
+    )
+    assert nodes.basis == kan.basis
+    assert nodes.plugin == kan.plugin
+    assert len({cell.model_key for cell in (kan, nodes, other)}) == 3
+    assert one("digits_dense", "model.name=siren").config_hash != one("digits_dense", "model.name=siren", "model.omega=2").config_hash
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("digits_dense", ["model.omega=3"], "model.omega must not be set but with model.name=siren, got model.name=kan"),
+        (
+            "digits_dense",
+            ["model.sigma=3", "model.name=siren"],
+            "model.sigma must not be set but with model.name=fourier_features, got model.n",
+        ),
+        ("digits_dense", ["model.name=siren", "model.omega=0"], "model.omega must be > 0, got 0"),
+        ("digits_dense", ["model.name=fourier_features", "model.features=7"], "model.features must be >= 2 and a multiple of 2, got 7"),
+        ("digits_conv", ["model.name=fourier_features"], "must have a network of dense layers, got task.network=conv"),
+        ("sbm", ["model.name=fourier_features"], "must have a network of dense layers, got task.network=sage"),
+        (
+            "symbolic",
+            ["model.name=siren"],
+            "model.name must be kan or baseline for the task symbolic, whose baseline is pykan, got 'siren'",
+        ),
+        ("digits_dense", ["model.name=learnable_activation", "basis.degree=-1"], "basis.degree must be >= 0, got -1"),
+        (
+            "digits_dense",
+            ["model.name=learnable_activation", "trainer.refine={every: 2, to: [9]}"],
+            "trainer.refine needs a basis with a resolution, got 'a baseline'",
+        ),
+        (
+            "digits_dense",
+            ["+preset=mlp_layernorm", "model.name=siren"],
+            "model.name must be baseline with +preset=mlp_layernorm, got 'siren'",
+        ),
+    ],
+)
+def test_wrong_controls_are_refused_by_key(name, overrides, message):
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        compose(name, overrides)

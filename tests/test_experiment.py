@@ -282,6 +282,24 @@ def test_seed_alone_decides_the_result(tiny: str, uri: str) -> None:
     assert run(0, "model.name=baseline").score != run(1, "model.name=baseline").score
 
 
+@pytest.mark.parametrize("name", ["learnable_activation", "siren", "fourier_features"])
+def test_further_baselines_are_rows_without_a_basis(tiny: str, uri: str, name: str) -> None:
+    state = torch.get_rng_state()
+    cell = cell_of(tiny, f"model.name={name}", "trainer.max_epochs=1")
+    row = experiment.run(cell, Place(uri, "experiment"))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (row.status, row.basis) == ("FINISHED", "")
+    assert row.model.startswith(f"mlp[{cell.basis.get('name', name)}]")
+    again, task = experiment.load_cell(row.run_id, uri)
+    assert again.config_hash == cell.config_hash
+    assert sum(num_parameters(task.model).values()) == row.num_parameters
+
+
+def test_functions_of_edges_are_refused_on_nodes(tiny: str) -> None:
+    with pytest.raises(InvalidInput, match=r"mlp\[wav_kan\]: basis of a node's activation must not be .* got WavKAN"):
+        experiment.build(cell_of(tiny, "model.name=learnable_activation", "basis.name=wav_kan"))
+
+
 @pytest.mark.slow
 def test_another_process_gets_the_same_result(tiny: str, finished: Finished, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kanzoo.cli", "run", tiny, "seed=3", "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}"]

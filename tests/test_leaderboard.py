@@ -333,6 +333,12 @@ def test_the_baselines_of_all_networks_are_one_model_overall() -> None:
     assert found == [("a", 1, 2), ("baseline", 2, 2), ("baseline(width=8)", 3, 2)]
 
 
+def test_a_control_of_all_networks_is_one_model_beside_the_baseline() -> None:
+    rows = [row(f"{net}{kind}", score=score, task=net, basis="") for net in ("mlp", "cnn") for score, kind in ((2, ""), (1, "[siren]"))]
+    found = [(one.model, one.tasks) for one in overall(rank(summarise(rows)))]
+    assert found == [("baseline", 2), ("baseline[siren]", 2)]
+
+
 # --- pareto
 
 

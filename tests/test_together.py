@@ -85,7 +85,10 @@ def test_each_has_the_record_of_a_run_of_its_own(tiny: str, uri: str) -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 @pytest.mark.parametrize(
     "model",
-    ["basis.name=bspline", "basis.name=gaussian_rbf", "basis.name=chebyshev", "basis.name=wav_kan", "model.name=baseline"],
+    [
+        *("basis.name=bspline", "basis.name=gaussian_rbf", "basis.name=chebyshev", "basis.name=wav_kan", "model.name=baseline"),
+        *("model.name=learnable_activation", "model.name=siren", "model.name=fourier_features"),
+    ],
 )
 def test_two_hundred_steps_on_a_feynman_formula(uri: str, model: str, optimizer: str) -> None:
     more = ("trainer.max_epochs=200", "trainer.lr=0.01", "trainer.lr_decay=0.995", "trainer.weight_decay=1e-4", "task.num_train=200")

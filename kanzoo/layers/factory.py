@@ -185,19 +185,29 @@ class PlainLayers(Layers):
         self.activation, self.norm, self.norm_at, self.width, self.generator = activation, norm, norm_at, width, generator
 
     def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
-        return self._after_activation(nn.Linear(in_features, out_features, device="meta"), in_features, first)
+        layer = self._initialised(nn.Linear(in_features, out_features, device="meta"), in_features, first)
+        return layer if first else nn.Sequential(self._activation(in_features, 0), layer)
 
     def _convolution(
         self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
     ) -> nn.Module:
-        layer = _PLAIN[name](in_channels, out_channels, kernel_size, **options, device="meta")
-        return self._after_activation(layer, layer.weight[0].numel(), first)
+        made = _PLAIN[name](in_channels, out_channels, kernel_size, **options, device="meta")
+        layer = self._initialised(made, made.weight[0].numel(), first)
+        return layer if first else nn.Sequential(self._activation(in_channels, int(name[-2])), layer)
 
-    def _after_activation(self, layer: nn.Module, fan_in: int, first: bool) -> nn.Module:
-        # Built on the meta device, which draws nothing, and filled as nn.Linear.reset_parameters does: uniform in ±1/√fan_in.
+    def _activation(self, size: int, dimensions: int) -> nn.Module:
+        """Return what stands before a layer of so many features, or channels of an image with so many dimensions of space."""
+        return self.activation()
+
+    def _bound(self, fan_in: int, first: bool) -> float:
+        """Return where the initial weights of a layer end: they are uniform in ± this."""
+        return float(fan_in**-0.5)
+
+    def _initialised(self, layer: nn.Module, fan_in: int, first: bool) -> nn.Module:
+        # Built on the meta device, which draws nothing, and filled as nn.Linear.reset_parameters does: biases uniform in ±1/√fan_in.
         layer.to_empty(device="cpu")
-        bound = fan_in**-0.5
         with torch.no_grad():
-            for parameter in layer.parameters():
+            for name, parameter in layer.named_parameters():
+                bound = self._bound(fan_in, first) if name == "weight" else fan_in**-0.5
                 parameter.uniform_(-bound, bound, generator=self.generator)
-        return layer if first else nn.Sequential(self.activation(), layer)
+        return layer

@@ -61,9 +61,14 @@ class Centered(nn.Module):
         """Map `(nodes, in)`, dense or sparse, to `(nodes, out)`."""
         y: Tensor = self.layer(x)
         at_zero = torch.zeros(1, self.in_features, dtype=x.dtype, device=x.device)
-        for part in self.layer if isinstance(self.layer, nn.Sequential) else [self.layer]:
+        for part in _parts(self.layer):
             at_zero = part.forward(at_zero)  # past the hooks: what a grid update watches is x
         return y - at_zero
+
+
+def _parts(layer: nn.Module) -> list[nn.Module]:
+    """Return what a layer does, step by step."""
+    return [inner for part in layer for inner in _parts(part)] if isinstance(layer, nn.Sequential) else [layer]
 
 
 class GCN(GraphUpdate):

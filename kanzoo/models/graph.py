@@ -8,7 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from kanzoo.basis import BasisFactory
+from kanzoo.errors import InvalidInput
 from kanzoo.layers import sparse
+from kanzoo.layers.control import FourierFeatureLayers
 from kanzoo.layers.expansion import Residual
 from kanzoo.layers.extrapolation import Extrapolate
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
@@ -53,6 +55,8 @@ class GraphNet(nn.Module):
         heads: int = 1,
     ) -> None:
         super().__init__()
+        if isinstance(layers, FourierFeatureLayers):
+            raise InvalidInput("Fourier features must be followed by a dense layer, got a network that begins with a graph")
         for name, value, allowed in (("update", update, get_args(UpdateName)), ("pool", pool, get_args(Pool))):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kanzoo.basis import AdaptiveBasis
+from kanzoo.layers.activation import NodeActivation
 from kanzoo.layers.convolution import KANConvolution
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.recurrent import Recurrent
@@ -20,7 +21,7 @@ def update_grid(model: nn.Module, *inputs: Any) -> int:
     Those of a `Recurrent` follow what they see at all steps together, at the end.
 
     Args:
-        model: any network that holds KAN layers.
+        model: any network that holds KAN layers, or learnt activations of nodes.
         inputs: what it is called with, a batch of `x` for most networks.
 
     Returns:
@@ -29,14 +30,14 @@ def update_grid(model: nn.Module, *inputs: Any) -> int:
     layers = [
         layer
         for layer in model.modules()
-        if isinstance(layer, KANLinear | KANConvolution)
+        if isinstance(layer, KANLinear | KANConvolution | NodeActivation)
         and layer.expansion is not None
         and isinstance(layer.expansion.basis, AdaptiveBasis)
     ]
     repeated = {part for outer in model.modules() if isinstance(outer, Recurrent) for part in outer.modules()}
-    seen: dict[KANLinear | KANConvolution, list[Tensor]] = {}
+    seen: dict[KANLinear | KANConvolution | NodeActivation, list[Tensor]] = {}
 
-    def follow(layer: KANLinear | KANConvolution, given: tuple[Tensor]) -> None:
+    def follow(layer: KANLinear | KANConvolution | NodeActivation, given: tuple[Tensor]) -> None:
         if layer in repeated:
             seen.setdefault(layer, []).append(given[0].flatten(0, -2))
         else:

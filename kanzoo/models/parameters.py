@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from torch import nn
 
 from kanzoo.basis import Basis, EdgeBasis
+from kanzoo.layers.activation import NodeActivation
 from kanzoo.layers.convolution import KANConvolution
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.revin import RevIN
@@ -39,6 +40,6 @@ def _role(owner: nn.Module, name: str) -> Role:
         return "norm"
     if name == "bias":
         return "bias"
-    if isinstance(owner, KANLinear | KANConvolution):
+    if isinstance(owner, KANLinear | KANConvolution | NodeActivation):
         return "residual" if name == "residual_weight" else "coefficients"
     return "plain"
