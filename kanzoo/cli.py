@@ -220,16 +220,22 @@ def leaderboard(
 def ui(
     *,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on the loopback interface.")] = 5000,
+    open: Annotated[bool, typer.Option(help="Open the newest ranking in the browser, where a terminal has a display.")] = True,
     tracking_uri: Uri = None,
 ) -> None:
     """Open MLflow's UI on loopback; it stops with Ctrl+C."""
-    from kanzoo import terminal
+    from kanzoo import browser, terminal
     from kanzoo.tracking import Tracker
 
     tracker = Tracker(tracking_uri)
-    terminal.say(f"MLflow on http://127.0.0.1:{port}  (Ctrl+C stops it)")
-    for name in tracker.experiments():
-        terminal.say(f"  {name}: http://127.0.0.1:{port}/{tracker.view_url(name, 'Ranking')}")
+    address = f"http://127.0.0.1:{port}"
+    newest = [row.experiment for row in tracker.rows()][-1:]
+    urls = {name: f"{address}/{tracker.view_url(name, 'Ranking')}" for name in dict.fromkeys([*newest, *tracker.experiments()])}
+    for name, url in urls.items():
+        terminal.say(f"{name}: {url}")
+    terminal.say(f"MLflow on {address}  (Ctrl+C stops it)")
+    if open and browser.has_screen():
+        browser.open_later(next(iter(urls.values()), address))
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [
         sys.executable,

@@ -18,8 +18,10 @@ from rich.text import Text
 from kanzoo import config, config_file, registry, signature
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput, suggest
-from kanzoo.leaderboard import format_score, overall, rank, summarise
+from kanzoo.leaderboard import by_kind, format_score, overall, rank, summarise
+from kanzoo.leaderboard.cost import known_costs
 from kanzoo.leaderboard.number import format_quantity
+from kanzoo.leaderboard.wording import better, overall_title, task_titles
 from kanzoo.place import Progress as Share
 from kanzoo.record import Row
 
@@ -118,29 +120,29 @@ def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
 
 
 def ranking(rows: Sequence[Row]) -> None:
-    """Print the ranking of each task, and the mean ranks when there is more than one."""
+    """Print the ranking of each task and track, and for each kind of track the mean ranks when there is more than one."""
     ranked = rank(summarise(rows))
-    for places in ranked.values():
+    titles = task_titles(ranked)
+    wide = console.width >= 110
+    for board, places in ranked.items():
         first = places[0].summary
-        better = "higher is better" if first.direction == "max" else "lower is better"
-        table = new_table("rank", "model", f"{first.score_name} ({better})", "seeds", "parameters", "training", title=Text(first.task))
+        costs = [cost for cost in known_costs(places) if cost.key in ("size", "time") or (wide and cost.optional)]
+        heads = ["rank", "model", f"{first.score_name} ({better(first.direction)})", "seeds", *(cost.label for cost in costs)]
+        table = new_table(*heads, title=Text(titles[board]))
         for place in places:
             one = place.summary
             if one.n:
                 half = f" ± {format_score((one.high - one.low) / 2, one.score_name)}" if one.low == one.low else ""
-                cells = [
-                    f"{format_score(one.mean, one.score_name)}{half}",
-                    str(one.n),
-                    f"{one.num_parameters:.0f}",
-                    f"{one.train_time_s:.1f} s",
-                ]
+                cells = [f"{format_score(one.mean, one.score_name)}{half}", str(one.n), *(cost.text(one) for cost in costs)]
             else:
-                cells = [f"FAILED: {one.reasons[0] if one.reasons else ''}"[:60], "0", "", ""]
+                cells = [f"FAILED: {one.reasons[0] if one.reasons else ''}"[:60], "0", *("" for _ in costs)]
             table.add_row(str(place.rank), Text(one.model), *[Text(cell, "" if one.n else "red") for cell in cells])
         console.print(table)
-    if len(ranked) > 1:
-        table = new_table("rank", "model", "mean rank", "tasks", title=f"Over {len(ranked)} tasks")
-        for standing in overall(ranked):
+    for kind, boards in by_kind(ranked).items():
+        if len(boards) < 2:
+            continue
+        table = new_table("rank", "model", "mean rank", "tasks", title=Text(f"{overall_title(kind)}: {len(boards)} tasks"))
+        for standing in overall(boards):
             table.add_row(str(standing.rank), Text(standing.model), f"{standing.mean_rank:.2f}", str(standing.tasks))
         console.print(table)
 
@@ -253,13 +255,30 @@ def _show_run(run_id: str, tracking_uri: str | None) -> None:
     console.print(table)
 
 
+#: Columns of numbers.
+_NUMBERS = (
+    "rank",
+    "seed",
+    "seeds",
+    "parameters",
+    "operations",
+    "training",
+    "latency",
+    "a step",
+    "peak memory",
+    "seconds",
+    "mean rank",
+    "tasks",
+)
+
+
 def new_table(*columns: str, title: str | Text | None = None) -> Table:
     """Return an empty table; columns of numbers are aligned to the right."""
     table = Table(
         title=title, title_justify="left", header_style="bold", box=None if shutil.get_terminal_size().columns < 60 else SIMPLE_HEAD
     )
     for column in columns:
-        right = column in ("rank", "seed", "seeds", "parameters", "training", "a step", "peak memory", "seconds", "mean rank", "tasks")
+        right = column in _NUMBERS
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     return table
 

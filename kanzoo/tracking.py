@@ -133,9 +133,8 @@ class Tracker:
 
     def start(self, experiment: str, name: str, *, key: str, kind: str, tags: Mapping[str, str], parent: str | None = None) -> "Recorder":
         """Create a RUNNING run whose lock `key` the caller holds."""
-        all_tags = {_LOCK: key, _HOST: socket.gethostname(), _KIND: kind, "mlflow.runName": name, **tags}
-        if parent:
-            all_tags[_PARENT] = parent
+        above = {_PARENT: parent} if parent else {}
+        all_tags = {_LOCK: key, _HOST: socket.gethostname(), _KIND: kind, "mlflow.runName": name, **tags, **above}
         run = self.client.create_run(
             self.experiment_id(experiment), tags={tag: value[:RUN_TAG] for tag, value in all_tags.items()}, run_name=name[:250]
         )
@@ -272,19 +271,14 @@ class Tracker:
 
     # ----------------------------------------------------------------- what people browse
 
-    def describe(self, experiment: str, markdown: str, views: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give an experiment its description and its saved views.
+    def describe(self, experiment: str, markdown: str) -> None:
+        """Give an experiment its description, which is shown above its runs."""
+        self.client.set_experiment_tag(self.experiment_id(experiment), "mlflow.note.content", markdown[:EXPERIMENT_TAG])
 
-        Args:
-            experiment: its name.
-            markdown: shown above its runs.
-            views: by name, each with `columns`, `filter`, `order` and `ascending`; not written for a UI that is not known to read them.
-        """
+    def save_views(self, experiment: str, views: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give an experiment saved views, by name the arguments of `shared_view`; none for a UI that is not known to read them."""
         id_ = self.experiment_id(experiment)
-        self.client.set_experiment_tag(id_, "mlflow.note.content", markdown[:EXPERIMENT_TAG])
-        if not mlflow.__version__.startswith(_VIEWS_READ_BY):
-            return
-        for name, view in views.items():
+        for name, view in views.items() if mlflow.__version__.startswith(_VIEWS_READ_BY) else ():
             self.client.set_experiment_tag(id_, *shared_view(view_key(experiment, name), name, **view))
 
     def summarise(self, experiment: str, parent: str, key: str, name: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
@@ -298,9 +292,10 @@ class Tracker:
             recorder.close("FINISHED")
 
     def view_url(self, experiment: str, name: str) -> str:
-        """Return the address, below the server's, that opens a saved view."""
-        key = view_key(experiment, name)
-        return f"#/experiments/{self.experiment_id(experiment)}/runs?viewStateShareKey={key}&workflowType=machine_learning"
+        """Return the address, below the server's, that opens a saved view; of an experiment without it, its runs."""
+        id_, key = self.experiment_id(experiment), view_key(experiment, name)
+        view = f"viewStateShareKey={key}&" if f"mlflow.sharedViewState.{key}" in self.client.get_experiment(id_).tags else ""
+        return f"#/experiments/{id_}/runs?{view}workflowType=machine_learning"
 
 
 class Recorder:
@@ -373,6 +368,7 @@ def cell_tags(cell: Cell) -> dict[str, str]:
         "kanzoo.task": cell.task_label,
         "kanzoo.model": cell.model_label,
         "kanzoo.task_key": cell.task_key,
+        "kanzoo.track": cell.track,
         "kanzoo.plugin": cell.plugin,
         "kanzoo.command": cell.command,
     }

@@ -184,7 +184,7 @@ def test_record_is_nested_summarised_and_described(failing: tuple[Bench, int, st
     experiment = tracker.client.get_experiment_by_name("bench")
     assert "chebyshev" in experiment.tags["mlflow.note.content"]
     names = {json.loads(value)["name"] for tag, value in experiment.tags.items() if tag.startswith("mlflow.sharedViewState.")}
-    assert names == {"Ranking", "Runs: tiny"}
+    assert names == {"Ranking", "Bases", "Score and cost", "Runs: tiny"}
     page = tracker.artifact(parent, "leaderboard.html", tmp_path).read_text(encoding="utf-8")
     assert "chebyshev" in page
     assert "<b>of</b>" not in page

@@ -3,6 +3,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kanzoo.basis import ColumnBasis
 from kanzoo.config import compose
 from kanzoo.config_file import names, path_of
 from kanzoo.errors import InvalidInput
+from kanzoo.record import columns, parse
 from kanzoo.registry import Plugin, plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
 from kanzoo.testing import CheckResult, basis_checks
@@ -540,3 +542,32 @@ def test_an_unknown_preset_is_refused_with_a_suggestion(kanzoo):
 def test_two_lines_of_an_error_travel():
     error = InvalidInput("a", "b")
     assert (error.message, error.hint) == ("a", "b")
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+@pytest.mark.parametrize(("options", "opens"), [((), True), (("--no-open",), False)])
+def test_ui_tells_the_newest_ranking_first_and_opens_it(kanzoo, monkeypatch, tmp_path, options, opens):
+    from kanzoo import browser
+    from kanzoo.publish import publish
+    from kanzoo.tracking import Tracker
+
+    uri = f"sqlite:///{tmp_path / 'm.db'}"
+    tracker = Tracker(uri)
+    row = parse(dict.fromkeys(columns(), "0") | {"status": "FINISHED", "direction": "max", "track": "default"})
+    for name, date in (("a_old", "2026-11-01T10:00:00+00:00"), ("b_new", "2026-11-02T10:00:00+00:00")):
+        recorder = tracker.start(name, "run", key=name, kind="cell", tags={})
+        recorder.row(replace(row, experiment=name, date=date, config_hash=name))
+        recorder.close("FINISHED")
+        publish(tracker, name, None, tracker.rows(name))
+    served, opened = [], []
+    monkeypatch.setattr(os, "execve", lambda path, command, environment: served.append(command))
+    monkeypatch.setattr(browser, "has_screen", lambda: True)
+    monkeypatch.setattr(browser, "open_later", opened.append)
+    code, out, _ = kanzoo("ui", "--port", "5999", "--tracking-uri", uri, *options)
+    first = f"http://127.0.0.1:5999/{tracker.view_url('b_new', 'Ranking')}"
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == f"b_new: {first}"
+    assert lines[1].startswith("a_old: ")
+    assert opened == ([first] if opens else [])
+    assert "5999" in served[0]

@@ -18,7 +18,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kanzoo.errors import InvalidInput
-from kanzoo.leaderboard import latest, overall, pareto, rank, read_csv, render_html, render_markdown, render_winners, summarise, write_csv
+from kanzoo.leaderboard import (
+    by_kind,
+    latest,
+    overall,
+    pareto,
+    rank,
+    read_csv,
+    render_html,
+    render_markdown,
+    render_winners,
+    summarise,
+    write_csv,
+)
+from kanzoo.leaderboard.markdown import _md
+from kanzoo.leaderboard.track import track_kind, track_order, track_words
 from kanzoo.record import Row, columns
 
 PLAIN = Row(
@@ -161,12 +175,16 @@ def test_text_that_utf8_cannot_hold_does_not_stop_the_csv(tmp_path: Path) -> Non
 
 def test_a_csv_without_a_later_column_reads_with_its_default(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    write_csv([replace(PLAIN, seeds_together=5)], path)
+    write_csv([replace(PLAIN, seeds_together=5, track="seconds=10", operations=7, latency_ms=0.5)], path)
     (read,) = read_csv(path)
-    assert read.seeds_together == 5
-    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
+    assert (read.seeds_together, read.track, read.operations, read.latency_ms) == (5, "seconds=10", 7, 0.5)
+    path.write_text("".join(line.rsplit(",", 4)[0] + "\n" for line in path.read_text().splitlines()))
     assert "seeds_together" not in path.read_text()
-    assert read_csv(path) == [PLAIN]
+    (read,) = read_csv(path)
+    assert repr(read) == repr(PLAIN)  # a NaN equals nothing
+    (summary,) = summarise([read])
+    assert math.isnan(summary.operations)
+    assert math.isnan(summary.latency_ms)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +195,7 @@ def test_a_csv_without_a_later_column_reads_with_its_default(tmp_path: Path) -> 
         (lambda text: text.replace("1234567", "many"), "line 2: column 'num_parameters' must be int, got 'many'"),
         (lambda text: text.replace(",max,", ",up,"), "line 2: column 'direction' must be one of min, max, got 'up'"),
         (lambda text: text.replace("FINISHED", "DONE"), "line 2: column 'status' must be one of"),
-        (lambda text: text.rsplit(",", 1)[0] + "\n", "line 2: must have 29 cells, got 28"),
+        (lambda text: text.rsplit(",", 1)[0] + "\n", f"line 2: must have {len(columns())} cells, got {len(columns()) - 1}"),
         (lambda text: text + '"', "line 3: unexpected end of data"),
     ],
 )
@@ -200,7 +218,7 @@ def test_a_csv_saved_by_a_spreadsheet_reads(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     write_csv([PLAIN], path)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert read_csv(path) == [PLAIN]
+    assert list(map(repr, read_csv(path))) == [repr(PLAIN)]
 
 
 # --- latest
@@ -339,6 +357,77 @@ def test_a_control_of_all_networks_is_one_model_beside_the_baseline() -> None:
     assert found == [("baseline", 2), ("baseline[siren]", 2)]
 
 
+# --- tracks
+
+
+def on(track: str, rows: list[Row], **changes: Any) -> list[Row]:
+    """The same experiments by the rules of another track."""
+    return [
+        replace(one, track=track, **{key: f"{getattr(one, key)}/{track}" for key in ("model_key", "config_hash", "run_id")}, **changes)
+        for one in rows
+    ]
+
+
+def test_scores_of_two_tracks_are_never_ranked_together() -> None:
+    rows = [row("a", score=0.5), row("b", score=0.6), *on("parameters=5000", [row("a", score=0.9), row("b", score=0.8)])]
+    ranking = rank(summarise(rows))
+    assert [(board.track, [one.summary.model for one in group]) for board, group in ranking.items()] == [
+        ("default", ["b", "a"]),
+        ("parameters=5000", ["a", "b"]),
+    ]
+    assert all(one.summary.board == board for board, group in ranking.items() for one in group)
+    same_key = [replace(one, model_key="m", config_hash=one.run_id) for one in rows if one.model == "a"]
+    assert sorted(one.mean for one in summarise(same_key)) == [0.5, 0.9]
+
+
+def test_overall_is_within_one_kind_of_track() -> None:
+    rows = [row(model, score=score, task=task) for task in ("t1", "t2") for model, score in (("a", 2), ("b", 1))]
+    rows += on("seconds=10", [row("a", score=1), row("b", score=2)]) + on("seconds=60", [row("a", score=1), row("b", score=2)])
+    kinds = by_kind(rank(summarise(rows)))
+    assert {kind: len(boards) for kind, boards in kinds.items()} == {"default": 2, "matched time": 2}
+    assert {kind: overall(boards)[0].model for kind, boards in kinds.items()} == {"default": "a", "matched time": "b"}
+    text = render_markdown(rows)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## digits, 10 s of training",
+        "## digits, 60 s of training",
+        "## t1",
+        "## t2",
+        "## Overall",
+        "## Overall, matched time",
+    ]
+
+
+def test_tracks_in_words_and_in_order() -> None:
+    tracks = ["trials=12", "parameters=20000", "seconds=2.5", "parameters=5000, trials=1", "default", "parameters=5000", "new=3"]
+    assert sorted(tracks, key=track_order) == [
+        "default", "parameters=5000", "parameters=20000", "seconds=2.5", "trials=12", "new=3", "parameters=5000, trials=1",
+    ]  # fmt: skip
+    assert [track_words(track) for track in tracks] == [
+        "tuned by 12 trials", "20,000 parameters", "2.5 s of training", "5,000 parameters, tuned by 1 trial",
+        "", "5,000 parameters", "new=3",
+    ]  # fmt: skip
+    assert track_kind("parameters=5000, trials=1") == "matched parameters, tuned"
+    assert track_kind("parameters=5000") == track_kind("parameters=20000") != track_kind("default")
+
+
+@given(texts, texts)
+def test_any_text_may_be_a_track(one: str, other: str) -> None:
+    assert sorted([one, other], key=track_order) == sorted([other, one], key=track_order)
+    title = _md(", ".join(filter(None, ("digits", track_words(one)))))
+    assert title in render_markdown([row(track=one)]) or "?" in render_markdown([row(track=one)])
+
+
+def test_operations_and_latency_are_columns_where_they_are_known() -> None:
+    rows = [row("a", operations=12_345, latency_ms=0.5, hardware="h1"), row("b", hardware="h2")]
+    text = render_markdown(rows)
+    assert "| parameters | operations | training | step | latency | memory |" in text
+    assert "| 12.3 k | 12.3 s | 1.50 ms | 0.500 ms | 100 MB |" in text
+    assert "| – | 12.3 s † | 1.50 ms † | – † | 100 MB † |" in text
+    (summary,) = summarise([row(seed=seed, score=1.0, latency_ms=seed + 1.0, hardware=f"h{seed // 2}") for seed in range(3)])
+    assert summary.latency_ms == 1.5, "over the runs on the machine that most used"
+    assert "latency" not in render_markdown([row()])
+
+
 # --- pareto
 
 
@@ -407,7 +496,7 @@ def test_markdown_shows_foreign_text_as_it_is(text: str) -> None:
     shown = re.sub(r"\s+", " ", f"x{text}").strip()
     assert plain(inline[0]) == shown
     cells = [token for before, token in pairwise(tokens) if before.type == "td_open"]
-    assert len(cells) == 8
+    assert len(cells) == 8  # nobody knows operations and latency: no columns for them
     assert plain(cells[1]) == shown
 
 
@@ -465,8 +554,21 @@ def test_html_is_deterministic_self_contained_and_small() -> None:
     assert not re.findall(r"(?:src|href)\s*=\s*[\"'](?!data:,)|url\(|@import|fetch\(|XMLHttpRequest", html)
     assert re.findall(r"https?://[^\"]+", html) == ["http://www.w3.org/2000/svg"]
     assert len(render_html([]).encode()) < 30_000
+    assert "How this was measured" in html
     assert html.count("FAILED") == 1
     assert "loss became nan" in html
+
+
+def test_five_thousand_rows_make_a_page_of_few_megabytes() -> None:
+    commands = {"command": "kanzoo run digits_dense basis.name=gaussian_rbf basis.grid_size=12 trainer.max_epochs=200 model.residual=none"}
+    rows = [
+        row(f"gaussian_rbf(grid_size={model})", seed, 0.9 + 0.001 * seed, f"task {task}", operations=10**6, latency_ms=0.1, **commands)
+        for task in range(50)
+        for model in range(20)
+        for seed in range(5)
+    ]
+    assert len(rows) == 5000
+    assert len(render_html(rows).encode()) < 6_000_000
 
 
 def test_charts_use_a_logarithmic_axis_only_for_wide_errors() -> None:
@@ -485,6 +587,11 @@ def test_the_front_is_in_the_data() -> None:
     (chart,) = data_of(render_html(rows))
     assert {point["model"]: "size" in point["front"] for point in chart["points"]} == {"small": True, "big": True, "bad": False}
     assert {point["model"]: "time" in point["front"] for point in chart["points"]} == {"small": False, "big": True, "bad": False}
+    assert all(point["x"]["operations"] is point["x"]["latency"] is None for point in chart["points"]), "unknown"
+    rows = [replace(one, operations=cost, latency_ms=cost / 7, peak_memory_mb=cost) for one, cost in zip(rows, (30, 20, 10), strict=True)]
+    (chart,) = data_of(render_html(rows))
+    for cost in ("operations", "latency", "memory"):
+        assert {point["model"]: cost in point["front"] for point in chart["points"]} == {"small": False, "big": True, "bad": True}
 
 
 def test_winners_are_one_row_a_task() -> None:
@@ -495,4 +602,8 @@ def test_winners_are_one_row_a_task() -> None:
     assert "| digits | accuracy, higher is better | **bspline** | 90.00 % | mlp | 85.00 % | 3 × 1 |" in text
     assert "| cora | accuracy, higher is better | **jacobi** | 50.00 % | – |  | 1 × 1 |" in text
     assert "| tied | accuracy, higher is better | **jacobi** | 50.00 % | **gcn** | 50.00 % | 2 × 1 |" in text
+    tracked = render_winners([*rows, *on("parameters=5000", rows)])
+    assert [line.split(" | ")[0] for line in tracked.splitlines()[2:8]] == [
+        "| cora", "| digits", "| tied", "| cora, 5,000 parameters", "| digits, 5,000 parameters", "| tied, 5,000 parameters",
+    ]  # fmt: skip
     assert render_winners([]) == "No results yet.\n"

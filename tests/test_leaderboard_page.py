@@ -85,6 +85,24 @@ def realistic() -> list[Row]:
     return rows
 
 
+def tracked() -> list[Row]:
+    """The tasks of `realistic`, and two of them with matched parameters, one for two budgets; operations and latency are known."""
+    rows = [replace(row, operations=20 * row.num_parameters, latency_ms=row.num_parameters / 1e5) for row in realistic()]
+    for budget, tasks in ((5000, ("digits_dense", "moons")), (20000, ("moons",))):
+        rows += [
+            replace(
+                row,
+                track=f"parameters={budget}",
+                num_parameters=budget,
+                model_key=f"{budget}/{row.model_key}",
+                config_hash=f"{budget}/{row.config_hash}",
+            )
+            for row in realistic()
+            if row.task in tasks
+        ]
+    return rows
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     executable = shutil.which("chromium")
@@ -103,7 +121,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """Open a page for rows from file://; at the end nothing may have been requested, logged as an error or alerted."""
     contexts, requests, errors, dialogs = [], [], [], []
 
-    def visit(rows: list[Row], **options: Any) -> Any:
+    def visit(rows: list[Row], address: str = "", **options: Any) -> Any:
         file = tmp_path / "index.html"
         file.write_text(render_html(rows), encoding="utf-8")
         context = browser.new_context(**options)
@@ -114,7 +132,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
         page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-        page.goto(file.as_uri())
+        page.goto(file.as_uri() + address)
         if rows and options.get("java_script_enabled", True):
             page.wait_for_selector("section.task:not([hidden]) svg .point")
         return page
@@ -156,6 +174,89 @@ def test_a_header_sorts_up_then_down_and_failed_rows_stay_last(visit: Any) -> No
     assert models(page) == by_rank
 
 
+def headings(page: Any) -> list[str]:
+    return page.locator("section.task:visible h2, section.overall:visible h2").all_text_contents()
+
+
+def test_task_and_track_filter_what_is_shown(visit: Any) -> None:
+    page = visit(tracked())
+    task, track = page.get_by_label("Task"), page.get_by_label("Track")
+    assert headings(page) == ["digits_dense", "Overall"]
+    assert page.get_by_role("status").inner_text() == "1 of 6 tables"
+    task.select_option("moons")
+    track.select_option("")
+    assert headings(page) == ["moons", "moons, 5,000 parameters", "moons, 20,000 parameters", "Overall", "Overall, matched parameters"]
+    track.select_option("20,000 parameters")
+    assert headings(page) == ["moons, 20,000 parameters", "Overall, matched parameters"]
+    task.select_option("digits_dense")  # which has no such track
+    assert track.input_value() == ""
+    assert headings(page)[:2] == ["digits_dense", "digits_dense, 5,000 parameters"]
+    assert track.locator("option", has_text="20,000").is_disabled()
+    task.select_option("all tasks")
+    assert len(headings(page)) == 8
+    assert page.get_by_role("status").inner_text() == ""
+    assert page.locator("section.task:visible svg").count() == 12
+
+
+def test_the_address_restores_the_view(visit: Any) -> None:
+    page = visit(tracked())
+    page.get_by_label("Task").select_option("moons")
+    page.get_by_label("Track").select_option("5,000 parameters")
+    page.get_by_label("Charts against").select_option("memory")
+    address = page.evaluate("location.hash")
+    assert address == "#task=moons&track=parameters%3D5000&cost=memory"
+    again = visit(tracked(), address=address)
+    assert headings(again) == ["moons, 5,000 parameters", "Overall, matched parameters"]
+    assert again.get_by_label("Charts against").input_value() == "memory"
+    again.evaluate("location.hash = 'task=digits_dense'")
+    again.locator("h2:visible", has_text="digits_dense").wait_for()
+    assert headings(again) == ["digits_dense", "Overall"]
+    assert headings(visit(tracked(), address="#task=nowhere&track=%3Cb%3E&cost=")) == ["digits_dense", "Overall"]
+
+
+def test_the_keyboard_chooses(visit: Any) -> None:
+    page = visit(tracked())
+    page.locator("body").press("Tab")
+    assert page.evaluate("document.activeElement.id") == "task"
+    page.keyboard.press("ArrowDown")
+    assert headings(page)[0] == "feynman[formula=I.6.2]"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "cost"
+    page.keyboard.type("lat")
+    assert page.locator("section.task:visible figcaption:visible").all_inner_texts() == ["rmse against latency of a samplelower is better"]
+
+
+def test_a_chart_for_each_cost_has_its_own_front(visit: Any) -> None:
+    page = visit(tracked())
+    costs = page.get_by_label("Charts against").locator("option").all_inner_texts()
+    assert costs == [
+        "parameters and training time", "parameters", "operations a sample", "training time", "latency of a sample", "memory",
+    ]  # fmt: skip
+    for cost in costs[1:]:
+        page.get_by_label("Charts against").select_option(cost)
+        assert page.locator("section.task:visible figure:visible").count() == 1
+        assert page.locator("section.task:visible .point.best").count() >= 1
+        points = page.locator("section.task:visible .point:visible").count()
+        assert points == (9 if cost in ("parameters", "operations a sample") else 8), "times of other hardware are left out"
+
+
+def test_a_narrow_screen_has_minor_columns_among_the_details(visit: Any) -> None:
+    page = visit(tracked(), viewport={"width": 390, "height": 844})
+    assert head(page, "latency").is_hidden()
+    page.locator("section.task:visible summary", has_text="chebyshev").click()
+    assert page.locator("section.task:visible dt:visible", has_text="Latency").count() == 1
+    wide = visit(tracked())
+    assert head(wide, "latency").is_visible()
+    wide.locator("section.task:visible summary", has_text="chebyshev").click()
+    assert wide.locator("section.task:visible dt:visible", has_text="Latency").count() == 0
+
+
+def test_one_task_on_one_track_has_nothing_to_choose_but_the_charts(visit: Any) -> None:
+    page = visit(realistic()[:18])
+    assert [page.locator(f"#{name}").is_visible() for name in ("task", "track", "cost")] == [False, False, True]
+
+
 def test_the_select_switches_the_task(visit: Any) -> None:
     page = visit(realistic())
     assert page.locator("section.task:visible h2").all_text_contents() == ["digits_dense"]
@@ -193,14 +294,15 @@ def test_a_row_opens_to_the_command_without_moving_the_columns(visit: Any) -> No
     page = visit(realistic())
     before = head(page, "seeds").bounding_box()
     page.locator("section.task:visible summary", has_text="chebyshev").click()
-    assert page.locator("section.task:visible code", has_text="'basis=chebyshev'").is_visible()
+    code = page.locator("section.task:visible code:visible", has_text="'basis=chebyshev'").all_inner_texts()
+    assert code[1] == f"{code[0]} --print-config"
     assert head(page, "seeds").bounding_box() == before
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_the_body_never_scrolls_sideways(visit: Any, width: int) -> None:
     page = visit(realistic(), viewport={"width": width, "height": 844})
-    for task in range(3):
+    for task in range(4):
         page.get_by_label("Task").select_option(index=task)
         page.locator("section.task:visible summary").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") == width

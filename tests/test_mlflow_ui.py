@@ -153,6 +153,23 @@ def test_views_are_offered_by_name(site: Site, page: Page) -> None:
     picture(page, "views")
 
 
+def test_the_view_of_bases_is_grouped(site: Site, page: Page) -> None:
+    page.goto(f"{site.address}/{site.tracker.view_url(EXPERIMENT, 'Bases')}")
+    page.get_by_text("Group by: basis.name").first.wait_for()
+    page.get_by_text("Group: chebyshev").first.wait_for()
+    picture(page, "bases")
+
+
+def test_the_description_leads_to_the_page(site: Site, page: Page) -> None:
+    page.goto(f"{site.address}/{site.tracker.view_url(EXPERIMENT, 'Ranking')}")
+    link = page.locator("a", has_text="Leaderboard as a page").first
+    link.wait_for(state="attached")
+    target = str(link.get_attribute("href"))
+    assert target.endswith(f"/runs/{site.parent}/artifacts/leaderboard.html")
+    page.goto(f"{site.address}/{target[target.index('#') :]}")
+    page.frame_locator("iframe").first.locator("h1", has_text="kanzoo leaderboard").wait_for()
+
+
 def test_leaderboard_opens_as_an_artifact_and_sorts(site: Site, page: Page) -> None:
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))

@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
+from base64 import b64decode
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -451,7 +453,10 @@ def test_experiment_gets_description_views_and_summaries(tracker: Tracker) -> No
     assert description.index("good") < description.index("bad") < description.index("lost")
     assert "RuntimeError: broke" in description
     views = {json.loads(value)["name"] for tag, value in experiment.tags.items() if tag.startswith("mlflow.sharedViewState.")}
-    assert views == {"Ranking", "Runs: t"}
+    assert views == {"Ranking", "Bases", "Score and cost", "Runs: t"}
+    page = f"#/experiments/{experiment.experiment_id}/runs/{parent.run_id}/artifacts/leaderboard.html"
+    assert f"[Leaderboard as a page]({page})" in description
+    assert f"[Ranking]({tracker.view_url('e', 'Ranking')})" in description
     summaries = tracker._search("tags.`kanzoo.kind` = 'summary'", "e")
     assert {run.data.tags["kanzoo.model"]: run.data.metrics["score"] for run in summaries} == {"good": 1.5, "bad": 3.5}
     for run in summaries:
@@ -463,6 +468,30 @@ def test_experiment_gets_description_views_and_summaries(tracker: Tracker) -> No
         assert metrics["score_low"] < metrics["score"]
     note = tracker.run(parent.run_id).data.tags["mlflow.note.content"]
     assert "good" in note
+    assert f"[Ranking]({tracker.view_url('e', 'Ranking')})" in note
+
+
+def test_views_take_the_track_into_account(tracker: Tracker) -> None:
+    rows = [replace(ROW, config_hash=track, model_key=track, track=track) for track in ("default", "parameters=5000")]
+    publish(tracker, "e", None, rows)
+    tags = tracker.client.get_experiment_by_name("e").tags
+    found = [json.loads(value) for tag, value in tags.items() if tag.startswith("mlflow.sharedViewState.")]
+    states = {view["name"]: json.loads(zlib.decompress(b64decode(view["state"].removeprefix("deflate;")))) for view in found}
+    assert set(states) == {"Ranking", "Bases", "Score and cost", "Runs: t", "Runs: t, 5,000 parameters"}
+    assert "tags.`kanzoo.track` = 'default'" in states["Runs: t"]["searchFilter"]
+    assert "tags.`kanzoo.track` = 'parameters=5000'" in states["Runs: t, 5,000 parameters"]["searchFilter"]
+    keys = [{"mode": "tag", "groupByData": f"kanzoo.{name}"} for name in ("task", "track")]
+    keys.append({"mode": "param", "groupByData": "basis.name"})
+    assert states["Bases"]["groupBy"] == {"aggregateFunction": "average", "groupByKeys": keys}
+    assert states["Ranking"]["groupBy"] is None
+    costs = ["score", "num_parameters", "train_time_s", "operations", "latency_ms"]
+    assert states["Score and cost"]["selectedColumns"][1:6] == [f"metrics.`{name}`" for name in costs]
+
+
+def test_the_address_of_a_view_that_is_not_there_is_that_of_the_runs(tracker: Tracker) -> None:
+    assert "viewStateShareKey" not in tracker.view_url("e", "Ranking")
+    publish(tracker, "e", None, [ROW])
+    assert "viewStateShareKey" in tracker.view_url("e", "Ranking")
 
 
 @pytest.mark.slow

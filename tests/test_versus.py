@@ -20,7 +20,7 @@ def row(model: str, seed: int = 0, score: float = 0.9, task: str = "digits", **c
     values: dict[str, object] = dict.fromkeys(columns(), "0") | {
         "model": model, "basis": model, "seed": seed, "task": task, "task_key": f"t:{task}", "model_key": f"{task}/{model}",
         "config_hash": f"{task}/{model}/{seed}", "run_id": f"{task}-{model}-{seed}", "status": "FINISHED", "reason": "",
-        "score_name": "accuracy", "direction": "max", "score": score, "date": "2026-11-01T10:00:00+00:00",
+        "score_name": "accuracy", "direction": "max", "score": score, "track": "default", "date": "2026-11-01T10:00:00+00:00",
     }  # fmt: skip
     return parse(values | changes)
 

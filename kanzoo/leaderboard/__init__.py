@@ -7,14 +7,16 @@ from kanzoo.leaderboard.csv_file import read_csv, write_csv
 from kanzoo.leaderboard.markdown import render_markdown, render_winners
 from kanzoo.leaderboard.number import format_score
 from kanzoo.leaderboard.page import render_html
-from kanzoo.leaderboard.ranking import Ranked, Standing, overall, pareto, rank
-from kanzoo.leaderboard.summary import Direction, Summary, latest, summarise
+from kanzoo.leaderboard.ranking import Ranked, Standing, by_kind, overall, pareto, rank
+from kanzoo.leaderboard.summary import Board, Direction, Summary, latest, summarise
 
 __all__ = [
+    "Board",
     "Direction",
     "Ranked",
     "Standing",
     "Summary",
+    "by_kind",
     "format_score",
     "latest",
     "overall",

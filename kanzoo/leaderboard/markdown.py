@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kanzoo.leaderboard.number import format_count, format_quantity, format_share, score_parts, seed_count
-from kanzoo.leaderboard.ranking import Ranked, overall, rank
-from kanzoo.leaderboard.summary import latest, summarise
+from kanzoo.leaderboard.cost import known_costs
+from kanzoo.leaderboard.number import format_share, score_parts, seed_count
+from kanzoo.leaderboard.ranking import Ranked, by_kind, overall, rank
+from kanzoo.leaderboard.summary import Board, latest, summarise
 from kanzoo.leaderboard.versus import best_baseline, field, versus_baseline
 from kanzoo.leaderboard.wording import (
     better,
@@ -14,6 +15,7 @@ from kanzoo.leaderboard.wording import (
     main_hardware,
     model_names,
     origin_of,
+    overall_title,
     shorten,
     task_titles,
     versus_words,
@@ -22,7 +24,7 @@ from kanzoo.record import Row
 
 
 def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
-    """Render a table a task, the overall ranking, and how they were made.
+    """Render a table a task and track, the overall ranking of each kind of track, and how they were made.
 
     Headings start at the second level, so that the text fits below a title.
 
@@ -38,8 +40,9 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
     parts = []
     for key, group in ranking.items():
         parts += [f"## {_md(titles[key])}", _markdown_task(group, limit)]
-    if len(ranking) > 1:
-        parts += ["## Overall", _markdown_overall(ranking, limit)]
+    for kind, boards in by_kind(ranking).items():
+        if len(boards) > 1:
+            parts += [f"## {_md(overall_title(kind))}", _markdown_overall(boards, limit)]
     origin = origin_of(rows)
     parts.append(
         f"Made by `kanzoo leaderboard` from {origin['runs']}: kanzoo {_md(origin['kanzoo'])}, torch {_md(origin['torch'])}. "
@@ -50,7 +53,9 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
 
 
 def render_winners(rows: Iterable[Row]) -> str:
-    """Render one table with a row a task: the best model with a basis, the best baseline, and which of them is ahead.
+    """Render one table with a row a task and track: the best model with a basis, the best baseline, and which of them is ahead.
+
+    The default track comes first.
 
     Args:
         rows: in any order; `latest` is applied.
@@ -61,10 +66,11 @@ def render_winners(rows: Iterable[Row]) -> str:
         return "No results yet.\n"
     titles = task_titles(ranking)
     lines = ["| task | score | best basis | | best baseline | | models × seeds |", "|:--|:--|:--|--:|:--|--:|--:|"]
-    for key, group in ranking.items():
+    for board in (board for boards in by_kind(ranking).values() for board in boards):
+        group = ranking[board]
         done = [one for one in group if one.summary.n]
         best = [next((one for one in done if bool(one.summary.basis) is kan), None) for kan in (True, False)]
-        cells = [_md(titles[key]), f"{_md(group[0].summary.score_name)}, {better(group[0].summary.direction)}"]
+        cells = [_md(titles[board]), f"{_md(group[0].summary.score_name)}, {better(group[0].summary.direction)}"]
         for one in best:
             if one is None:
                 cells += ["–", ""]
@@ -82,11 +88,10 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
     main = main_hardware(group)
     score_name, direction = group[0].summary.score_name, group[0].summary.direction
     baseline, versus = best_baseline(group), versus_baseline(group)
-    against = f" against {_md(baseline.model)} |" if baseline else ""
-    lines = [
-        f"| # | model | {_md(score_name)} ({better(direction)}) |{against} seeds | parameters | training | step | memory |",
-        f"|--:|:--|--:|{'--:|' if baseline else ''}--:|--:|--:|--:|--:|",
-    ]
+    costs = known_costs(group)
+    heads = ["#", "model", f"{_md(score_name)} ({better(direction)})", *([f"against {_md(baseline.model)}"] if baseline else []), "seeds"]
+    heads += [cost.label for cost in costs]
+    lines = [f"| {' | '.join(heads)} |", f"|--:|:--|{'--:|' * (len(heads) - 2)}"]
     shown = group[:limit]
     for name, one in zip(model_names(group), shown, strict=False):
         summary = one.summary
@@ -98,10 +103,7 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
             f"{mean} {half}".strip() + unit if summary.n else f"FAILED: {_md(shorten('; '.join(summary.reasons)))}",
             *([versus_words(versus.get(summary.model_key), score_name)] if baseline else []),
             seed_count(summary),
-            format_count(summary.num_parameters),
-            format_quantity(summary.train_time_s, "s") + mark,
-            format_quantity(summary.step_time_ms, "ms") + mark,
-            format_quantity(summary.peak_memory_mb, "MB") + mark,
+            *(cost.text(summary) + (mark if cost.measured else "") for cost in costs),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     notes = []
@@ -114,7 +116,7 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
     return "\n".join(lines) + ("\n\n" + " ".join(notes) if notes else "")
 
 
-def _markdown_overall(ranking: Mapping[str, Sequence[Ranked]], limit: int | None) -> str:
+def _markdown_overall(ranking: Mapping[Board, Sequence[Ranked]], limit: int | None) -> str:
     lines = ["| # | model | mean rank | tasks | first places | win rate | normalised | failed |", "|--:|:--|--:|--:|--:|--:|--:|--:|"]
     standings = overall(ranking)
     for standing in standings[:limit]:

@@ -26,6 +26,19 @@ def format_count(value: float) -> str:
     return f"{round(value):,}".replace(",", "\u202f") if math.isfinite(value) else "–"
 
 
+def format_operations(value: float) -> str:
+    """Return a large number with three significant digits and the letter of its thousands; – when unknown.
+
+    Example:
+        >>> format_operations(950), format_operations(12_345), format_operations(2.5e9)
+        ('950', '12.3 k', '2.50 G')
+    """
+    for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if limit <= float(f"{value:.3g}") < math.inf:
+            return f"{format_number(value / limit)} {letter}"
+    return format_count(value)
+
+
 def format_score(value: float, score_name: str) -> str:
     """Return a score for people: `97.31 %` for accuracies, three significant digits for others, – when there is none.
 

@@ -1,29 +1,21 @@
-"""Rows -> one HTML page, by the template beside this file."""
+"""Rows -> one HTML page, by the template, the style and the script beside this file."""
 
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from kanzoo.leaderboard.number import (
-    format_count,
-    format_number,
-    format_quantity,
-    format_score,
-    format_share,
-    is_percent,
-    plural,
-    score_parts,
-    seed_count,
-)
+from kanzoo.leaderboard.cost import COSTS, Cost, known_costs
+from kanzoo.leaderboard.number import format_count, format_number, format_score, format_share, is_percent, plural, score_parts, seed_count
 from kanzoo.leaderboard.rank_diagram import rank_diagram
-from kanzoo.leaderboard.ranking import Ranked, overall, pareto, rank
-from kanzoo.leaderboard.summary import latest, summarise
+from kanzoo.leaderboard.ranking import Ranked, by_kind, overall, pareto, rank
+from kanzoo.leaderboard.summary import Board, latest, summarise
+from kanzoo.leaderboard.track import track_kind, track_order, track_words
 from kanzoo.leaderboard.versus import Versus, best_baseline, field, versus_baseline
 from kanzoo.leaderboard.wording import (
     better,
@@ -32,7 +24,9 @@ from kanzoo.leaderboard.wording import (
     main_hardware,
     model_names,
     origin_of,
+    overall_title,
     shorten,
+    task_names,
     task_titles,
     versus_words,
 )
@@ -40,17 +34,21 @@ from kanzoo.record import Row
 
 
 def render_html(rows: Iterable[Row]) -> str:
-    """Render one self-contained page: sortable tables, and score against size and against training time.
+    """Render one self-contained page: sortable tables, and score against what a model costs, by task and track.
 
-    It asks for nothing outside itself, works from `file://` and in a sandboxed frame, and is a static page without JavaScript.
-    Its content security policy allows the one script in it, by hash.
+    Its address tells what is shown: `#task=digits_dense&track=parameters%3D5000&cost=latency`. It asks for nothing outside itself, works
+    from `file://` and in a sandboxed frame, and is a static page without JavaScript. Its content security policy allows the one script in
+    it, by hash.
 
     Args:
         rows: in any order; `latest` is applied.
     """
     rows = latest(rows)
     ranking = rank(summarise(rows))
-    titles, found = task_titles(ranking), field(ranking)
+    names, titles = task_names(ranking), task_titles(ranking)
+    tracks = sorted({board.track for board in ranking}, key=track_order)
+    charts = [_chart(titles[board], group) for board, group in ranking.items()]
+    known = {name for chart in charts for point in chart["points"] for name, value in point["x"].items() if value is not None}
     # Not PackageLoader: it wants a folder of its own for one template.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -61,40 +59,65 @@ def render_html(rows: Iterable[Row]) -> str:
     )
     environment.filters |= {"csp_hash": _csp_hash, "share": format_share, "known": _known}
     page = environment.get_template("leaderboard.html.j2").render(
-        tasks=[_view(titles[key], group) for key, group in ranking.items()],
-        data=[_chart(titles[key], group) for key, group in ranking.items()],
-        standings=overall(ranking),
-        field=found,
-        field_words=field_words(found) if found else "",
-        diagram=Markup(rank_diagram(found)) if found else "",  # its text is escaped there
+        script=_own("leaderboard.js"),
+        style=_own("leaderboard.css"),
+        boards=[_view(names[board.task_key], titles[board], board.track, group) for board, group in ranking.items()],
+        data=charts,
+        tasks=list(names.values()),
+        tracks=[(track, track_words(track) or track, track_kind(track)) for track in tracks],
+        axes=[cost for cost in COSTS if cost.axis and (cost.key in known or not cost.optional)],
+        costs=COSTS,
+        overalls=[_overall(kind, boards) for kind, boards in by_kind(ranking).items() if len(boards) > 1],
         origin=origin_of(rows),
     )
     return encodable(page) + "\n"
+
+
+def _own(name: str) -> Markup:
+    return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
 def _csp_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _view(title: str, group: Sequence[Ranked]) -> dict[str, Any]:
+def _overall(kind: str, boards: Mapping[Board, Sequence[Ranked]]) -> dict[str, Any]:
+    found = field(boards)
+    return {
+        "title": overall_title(kind),
+        "kind": kind,
+        "tasks": len(boards),
+        "standings": overall(boards),
+        "field_words": field_words(found) if found else "",
+        "diagram": Markup(rank_diagram(found)) if found else "",  # its text is escaped there
+    }
+
+
+def _view(task: str, title: str, track: str, group: Sequence[Ranked]) -> dict[str, Any]:
     main = main_hardware(group)
     score_name, direction = group[0].summary.score_name, group[0].summary.direction
     baseline, versus = best_baseline(group), versus_baseline(group)
-    rows = [_view_row(name, one, main, versus.get(one.summary.model_key)) for name, one in zip(model_names(group), group, strict=True)]
+    costs = known_costs(group)
+    named = zip(model_names(group), group, strict=True)
+    rows = [_view_row(name, one, main, versus.get(one.summary.model_key), costs) for name, one in named]
     return {
+        "task": task,
         "title": title,
+        "track": track,
         "score_name": score_name,
         "better": better(direction),
         "baseline": baseline.model if baseline else "",
         "marked": any(one.verdict in ("better", "worse") for one in versus.values()),
+        "costs": costs,
         "rows": rows,
     }
 
 
-def _view_row(name: str, one: Ranked, main: str, versus: Versus | None) -> dict[str, Any]:
+def _view_row(name: str, one: Ranked, main: str, versus: Versus | None, costs: Sequence[Cost]) -> dict[str, Any]:
     summary = one.summary
     mean, half, unit = score_parts(summary)
-    facts = [("Command", summary.command), ("Reason", "; ".join(summary.reasons))]
+    facts = [("Command", summary.command), ("Resolved config", f"{summary.command} --print-config")]
+    facts.append(("Reason", "; ".join(summary.reasons)))
     scores = zip(summary.seeds, summary.scores, strict=True)
     facts.append(("Seeds", ", ".join(f"{seed}: {format_score(score, summary.score_name)}" for seed, score in scores) or "none finished"))
     if summary.failed:
@@ -108,12 +131,6 @@ def _view_row(name: str, one: Ranked, main: str, versus: Versus | None) -> dict[
     if summary.n:
         facts.append(("Timed on", f"{summary.hardware}, {summary.timed} of {plural(summary.n, 'run')}"))
     facts.append(("Runs", ", ".join(summary.run_ids)))
-    numbers = [
-        (format_count(summary.num_parameters), summary.num_parameters),
-        (format_quantity(summary.train_time_s, "s"), summary.train_time_s),
-        (format_quantity(summary.step_time_ms, "ms"), summary.step_time_ms),
-        (format_quantity(summary.peak_memory_mb, "MB"), summary.peak_memory_mb),
-    ]
     return {
         "rank": one.rank,
         "model": name,
@@ -131,7 +148,7 @@ def _view_row(name: str, one: Ranked, main: str, versus: Versus | None) -> dict[
         "seeds": seed_count(summary),
         "reason": shorten("; ".join(summary.reasons)),
         "foreign": summary.n > 0 and summary.hardware != main,
-        "numbers": [(text, _known(value)) for text, value in numbers],
+        "numbers": [(cost, cost.text(summary), _known(cost.value(summary))) for cost in costs],
         "facts": [(term, text) for term, text in facts if text],
     }
 
@@ -141,12 +158,13 @@ def _chart(title: str, group: Sequence[Ranked]) -> dict[str, Any]:
     names = [name for name, one in zip(model_names(group), group, strict=True) if one.summary.n]
     done = [one.summary for one in group if one.summary.n]
     direction = group[0].summary.direction
-    costs = {
-        "size": [_positive(summary.num_parameters) for summary in done],
-        "time": [_positive(summary.train_time_s) if summary.hardware == main else math.nan for summary in done],
-    }
-    fronts = {name: set(pareto(list(zip(cost, (one.mean for one in done), strict=True)), direction)) for name, cost in costs.items()}
     means = [summary.mean for summary in done]
+    costs = {
+        cost.key: [_positive(cost.value(one)) if one.hardware == main or not cost.measured else math.nan for one in done]
+        for cost in COSTS
+        if cost.axis
+    }
+    fronts = {name: set(pareto(list(zip(cost, means, strict=True)), direction)) for name, cost in costs.items()}
     spans = direction == "min" and min(means, default=0.0) > 0 and math.log10(max(means)) - math.log10(min(means)) > 1.5
     points = []
     for index, summary in enumerate(done):
@@ -164,8 +182,7 @@ def _chart(title: str, group: Sequence[Ranked]) -> dict[str, Any]:
                 "lines": [
                     f"{summary.score_name} {mean} {half}".strip() + unit,
                     plural(summary.n, "seed") + (f", {summary.failed} failed" if summary.failed else ""),
-                    f"{format_count(summary.num_parameters)} parameters",
-                    f"{format_quantity(summary.train_time_s, 's')} training",
+                    *(f"{cost.text(summary)} {cost.label}" for cost in known_costs(group) if cost.axis),
                 ],
             }
         )

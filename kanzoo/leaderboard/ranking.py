@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kanzoo.leaderboard.summary import Direction, Summary
+from kanzoo.leaderboard.summary import Board, Direction, Summary
+from kanzoo.leaderboard.track import track_kind, track_order
 
 #: Significant digits of a mean that count: scores are means in float32, where equal counts may differ in the seventh.
 _DIGITS = 6
@@ -15,7 +16,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Ranked:
-    """A summary and its rank within its task: 1 is best, equal means share a rank, failed ones share the one after the last."""
+    """A summary and its rank within its board: 1 is best, equal means share a rank, failed ones share the one after the last."""
 
     rank: int
     summary: Summary
@@ -48,15 +49,15 @@ class Standing:
     failed: int
 
 
-def rank(summaries: Iterable[Summary]) -> dict[str, list[Ranked]]:
-    """Rank the models within each task by mean score; failed ones come last, and means equal to six digits share a rank.
+def rank(summaries: Iterable[Summary]) -> dict[Board, list[Ranked]]:
+    """Rank the models within each task and track by mean score; failed ones come last, and means equal to six digits share a rank.
 
     Returns:
-        task_key -> models from best to worst; tasks in the order of their labels.
+        board -> models from best to worst; boards in the order of their tasks' labels, then of their tracks.
     """
-    groups: dict[str, list[Summary]] = defaultdict(list)
-    for summary in sorted(summaries, key=lambda one: (one.task, one.task_key, one.model, one.model_key)):
-        groups[summary.task_key].append(summary)
+    groups: dict[Board, list[Summary]] = defaultdict(list)
+    for summary in sorted(summaries, key=lambda one: (one.task, one.task_key, track_order(one.track), one.model, one.model_key)):
+        groups[summary.board].append(summary)
     ranking = {}
     for key, group in groups.items():
         costs = [cost(summary) for summary in group]
@@ -65,8 +66,16 @@ def rank(summaries: Iterable[Summary]) -> dict[str, list[Ranked]]:
     return ranking
 
 
-def overall(ranking: Mapping[str, Sequence[Ranked]]) -> list[Standing]:
+def by_kind(ranking: Mapping[Board, Sequence[Ranked]]) -> dict[str, dict[Board, Sequence[Ranked]]]:
+    """Return the boards of each kind of track, the default first: ranks are averaged within a kind alone."""
+    kinds = sorted({track_kind(board.track): track_order(board.track) for board in ranking}.items(), key=lambda item: item[1])
+    return {kind: {board: group for board, group in ranking.items() if track_kind(board.track) == kind} for kind, _ in kinds}
+
+
+def overall(ranking: Mapping[Board, Sequence[Ranked]]) -> list[Standing]:
     """Average the ranks of each model over the tasks that it was run on, best first; models that ran on fewer tasks come after.
+
+    Give it the boards of one kind of track, see `by_kind`.
 
     Models are matched by label; the baselines of the different networks (mlp, cnn) are one model. Where a task has several
     configurations with one label, the best one counts.

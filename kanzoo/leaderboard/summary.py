@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard.statistics import mean_interval
+from kanzoo.leaderboard.track import track_order
 from kanzoo.record import Row
 
 Direction = Literal["min", "max"]
@@ -17,13 +18,21 @@ Direction = Literal["min", "max"]
 _PROGRESS = {"FINISHED": 2, "FAILED": 1, "KILLED": 1, "RUNNING": 0}
 
 
+class Board(NamedTuple):
+    """What scores are ranked within: a task by the rules of one track."""
+
+    task_key: str
+    track: str
+
+
 @dataclass(frozen=True)
 class Summary:
-    """One configuration of a model on one task, over its seeds.
+    """One configuration of a model on one task by the rules of one track, over its seeds.
 
     Attributes:
         task: label of the task.
         task_key: hash of all that makes scores comparable.
+        track: the rules that it was run by.
         model: label of the model.
         model_key: hash of the configuration without the seed.
         basis: registry name of the basis; empty for a baseline.
@@ -43,8 +52,10 @@ class Summary:
         run_ids: runs of the finished seeds, then of the failed ones.
         num_parameters: mean trainable parameters; NaN when unknown.
         num_coefficients: mean coefficients of basis functions.
+        operations: mean arithmetic operations of one sample; NaN when unknown.
         train_time_s: mean seconds in the training loop, over the runs on `hardware` alone.
         step_time_ms: mean of the runs' median milliseconds of a step, over the same runs.
+        latency_ms: mean of the runs' median milliseconds of one sample, over the same runs.
         peak_memory_mb: mean growth of resident memory in MB, over the same runs.
         hardware: the machine most of the finished runs used, with the number of seeds that were trained at once; empty when none finished.
         timed: how many of the n runs used it: times and memory are means over these.
@@ -53,6 +64,7 @@ class Summary:
 
     task: str
     task_key: str
+    track: str
     model: str
     model_key: str
     basis: str
@@ -72,12 +84,19 @@ class Summary:
     run_ids: tuple[str, ...]
     num_parameters: float
     num_coefficients: float
+    operations: float
     train_time_s: float
     step_time_ms: float
+    latency_ms: float
     peak_memory_mb: float
     hardware: str
     timed: int
     command: str
+
+    @property
+    def board(self) -> Board:
+        """What it is ranked within."""
+        return Board(self.task_key, self.track)
 
     @property
     def half(self) -> float:
@@ -94,7 +113,7 @@ def latest(rows: Iterable[Row]) -> list[Row]:
 
 
 def summarise(rows: Iterable[Row]) -> list[Summary]:
-    """Summarise each model on each task over its seeds; runs that have not ended are left out.
+    """Summarise each model on each task and track over its seeds; runs that have not ended are left out.
 
     Runs with different `model_key` are never averaged, even where they share a label.
 
@@ -102,7 +121,7 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
         InvalidInput: rows with one task_key disagree on the score or its direction.
     """
     scores: dict[str, tuple[str, str]] = {}
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in latest(rows):
         if row.status == "RUNNING":
             continue
@@ -112,13 +131,13 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
                 f"rows of task {row.task!r} with task_key {row.task_key!r} must share score_name and direction, "
                 f"got {score} and {(row.score_name, row.direction)}"
             )
-        groups[row.task_key, row.model_key].append(row)
+        groups[row.task_key, row.track, row.model_key].append(row)
     return [_summary(group) for group in groups.values()]
 
 
 def row_order(row: Row) -> tuple[Any, ...]:
     """Return the key that sorts rows: total, so that no order of the rows shows in what is written."""
-    return (row.task, row.task_key, row.model, row.seed, row.date, row.run_id, repr(astuple(row)))
+    return (row.task, row.task_key, track_order(row.track), row.model, row.seed, row.date, row.run_id, repr(astuple(row)))
 
 
 def _time(date: str) -> datetime:
@@ -152,6 +171,7 @@ def _summary(rows: Sequence[Row]) -> Summary:
     return Summary(
         task=rows[0].task,
         task_key=rows[0].task_key,
+        track=rows[0].track,
         model=rows[0].model,
         model_key=rows[0].model_key,
         basis=first.basis,
@@ -171,8 +191,10 @@ def _summary(rows: Sequence[Row]) -> Summary:
         run_ids=tuple(row.run_id for row in [*done, *failed]),
         num_parameters=_mean([row.num_parameters for row in sized]),
         num_coefficients=_mean([row.num_coefficients for row in sized]),
+        operations=_mean([row.operations for row in sized if row.operations > 0]),
         train_time_s=_mean([row.train_time_s for row in timed]),
         step_time_ms=_mean([row.step_time_ms for row in timed]),
+        latency_ms=_mean([row.latency_ms for row in timed]),
         peak_memory_mb=_mean([row.peak_memory_mb for row in timed]),
         hardware=hardware,
         timed=len(timed),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kanzoo.leaderboard.ranking import Ranked, best_by_label, cost
 from kanzoo.leaderboard.statistics import ALPHA, Comparison, average_ranks, cliques, compare, critical_difference, friedman, holm
-from kanzoo.leaderboard.summary import Summary
+from kanzoo.leaderboard.summary import Board, Summary
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,11 @@ class Field:
     cliques: tuple[tuple[int, int], ...]
 
 
-def field(ranking: Mapping[str, Sequence[Ranked]]) -> Field | None:
-    """Compare the models that were run on every task by their ranks; None for fewer than two tasks or two such models."""
+def field(ranking: Mapping[Board, Sequence[Ranked]]) -> Field | None:
+    """Compare the models that were run on every task by their ranks; None for fewer than two tasks or two such models.
+
+    Give it the boards of one kind of track, see `kanzoo.leaderboard.by_kind`.
+    """
     tasks = [best_by_label(group) for group in ranking.values()]
     models = sorted(set.intersection(*(set(task) for task in tasks))) if tasks else []
     if len(tasks) < 2 or len(models) < 2:

@@ -8,7 +8,8 @@ from typing import Any
 from kanzoo.leaderboard.number import format_difference, format_p, plural
 from kanzoo.leaderboard.ranking import Ranked
 from kanzoo.leaderboard.statistics import ALPHA
-from kanzoo.leaderboard.summary import Direction
+from kanzoo.leaderboard.summary import Board, Direction
+from kanzoo.leaderboard.track import DEFAULT, track_words
 from kanzoo.leaderboard.versus import Field, Versus
 from kanzoo.record import Row
 
@@ -18,10 +19,23 @@ def better(direction: Direction) -> str:
     return "lower is better" if direction == "min" else "higher is better"
 
 
-def task_titles(ranking: Mapping[str, Sequence[Ranked]]) -> dict[str, str]:
-    """Return a title a task: its most frequent label; tasks that share one are told apart by their key."""
-    counts = {key: Counter(one.summary.task for one in group) for key, group in ranking.items()}
+def task_names(ranking: Mapping[Board, Sequence[Ranked]]) -> dict[str, str]:
+    """Return a name a task_key: its most frequent label; tasks that share one are told apart by their key."""
+    counts: dict[str, Counter[str]] = {}
+    for board, group in ranking.items():
+        counts.setdefault(board.task_key, Counter()).update(one.summary.task for one in group)
     return _distinct({key: min(count, key=lambda label: (-count[label], label)) for key, count in counts.items()})
+
+
+def task_titles(ranking: Mapping[Board, Sequence[Ranked]]) -> dict[Board, str]:
+    """Return a title a board: the name of its task, and what its track holds the runs to: `digits, 5,000 parameters`."""
+    names = task_names(ranking)
+    return {board: ", ".join(filter(None, (names[board.task_key], track_words(board.track)))) for board in ranking}
+
+
+def overall_title(kind: str) -> str:
+    """Return the title of what is averaged over all tasks of a kind of track."""
+    return "Overall" if kind == DEFAULT else f"Overall, {kind}"
 
 
 def model_names(group: Sequence[Ranked]) -> list[str]:
