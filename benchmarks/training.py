@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.clock import Timing, interleaved, settle
-from kanzoo import compilation, experiment, fitting, hardware
+from kanzoo import compilation, experiment, fitting, hardware, workload
 from kanzoo.config import compose
 from kanzoo.ensemble import Ensemble
 from kanzoo.place import Place
@@ -122,7 +122,7 @@ def prepared(basis: str, *options: str) -> Task:
     """Return the task of the config `regression`, its network compiled where the options say so."""
     (cell,) = compose("regression", [f"basis.name={basis}", *options])
     task = experiment.build(cell)
-    experiment.compile_as_wanted(cell, task)
+    workload.compile_as_wanted(cell, task)
     return task
 
 
@@ -169,7 +169,7 @@ def step_through_kanzoo(basis: str, place: Place, options: tuple[str, ...], few:
             0
         ]
         task = experiment.build(cell)
-        experiment.compile_as_wanted(cell, task)
+        workload.compile_as_wanted(cell, task)
         recorder = _recorder(place)
         with experiment.isolated(cell.seed):
             began = time.thread_time()

@@ -108,7 +108,8 @@ def _may_join(cell: Cell) -> bool:
     if cell.tuner:
         return False
     full = trainer["batch_size"] == 0 or trainer["batch_seeds"] is True  # with `true`, a size as large as the data may be meant
-    return bool(trainer["batch_seeds"] and full and trainer["optimizer"] != "lbfgs" and trainer["grid_updates"] == 0)
+    plain = trainer["optimizer"] != "lbfgs" and trainer["grid_updates"] == 0 and trainer["max_seconds"] is None
+    return bool(trainer["batch_seeds"] and full and plain)
 
 
 def run_one(cell: Cell, place: Place, progress: Progress | None = None) -> Row:

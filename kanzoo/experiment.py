@@ -1,5 +1,6 @@
 """One experiment: a resolved cell is built, fitted, tested and recorded."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,13 @@ from typing import Any
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from safetensors.torch import load, save
-from torch import Generator
+from torch import Generator, nn
 
-from kanzoo import fitting, hardware
+from kanzoo import accounting, fitting, hardware, sizing, workload
 from kanzoo.basis import BasisFactory
 from kanzoo.cell import Cell, TrainerConfig, trainer_identity
 from kanzoo.config import compose
+from kanzoo.course import resolutions
 from kanzoo.errors import InvalidInput
 from kanzoo.inspect import basis_figures, refine
 from kanzoo.layers.control import FourierFeatureLayers, NodeLayers, SineLayers
@@ -37,15 +39,13 @@ _WITHOUT_BASIS: dict[str, Callable[..., Layers]] = {
     "fourier_features": FourierFeatureLayers,
 }
 
-#: Multiplications of a step from which a second thread pays: a two-core machine lost time below it.
-_PARALLEL_WORK = 50_000_000
-_DEFAULT_THREADS = torch.get_num_threads()
+#: Share of a budget of parameters by which a network may miss it without a warning.
+_NEAR = 0.02
 
-#: Multiplications of a step up to which its gradients are compiled as one graph: above, the kernels of large products are worth more.
-_SMALL_WORK = 2_000_000
+#: Figures that are recorded of a network, by name.
+Figures = dict[str, float]
 
-#: Multiplications of a training from which compilation pays: about a minute's, of which it saves a third and costs twenty seconds.
-_LONG_WORK = 1_000_000_000_000
+_log = logging.getLogger(__name__)
 
 
 def build(cell: Cell, data_dir: Path | None = None) -> Task:
@@ -54,6 +54,11 @@ def build(cell: Cell, data_dir: Path | None = None) -> Task:
     Raises:
         InvalidInput: an argument or the data are refused.
     """
+    return build_sized(cell, data_dir)[0]
+
+
+def build_sized(cell: Cell, data_dir: Path | None = None) -> tuple[Task, Figures]:
+    """Build the task of a cell as `build` does; return it with the width that was solved for and how far it is from the budget, if any."""
     generator = Generator().manual_seed(cell.seed)
     task_class = find("task", cell.task["name"]).load()
     try:
@@ -67,14 +72,29 @@ def build(cell: Cell, data_dir: Path | None = None) -> Task:
         _check_untouched(cell)
     names = Optimization.__dataclass_fields__
     task.optimization = Optimization(**{key: value for key, value in cell.trainer.items() if key in names})
-    task.prepare(layers, data_dir=data_dir, seed=cell.seed)
+    figures: Figures = {}
+    if (budget := cell.model["parameters"]) is None:
+        task.prepare(layers, data_dir=data_dir, seed=cell.seed)
+    else:
+        size = sizing.prepare(task, layers, budget, growth=partial(_refine, cell), data_dir=data_dir, seed=cell.seed)
+        figures = {"model/width": size.width, "model/parameters_deviation": size.deviation}
     if cell.trainer["refine"] and len(task.stages()) > 1:
         raise InvalidInput(f"trainer.refine needs a task of one stage, got {cell.task_label} of {len(task.stages())}")
-    return task
+    return task, figures
+
+
+def _refine(cell: Cell, model: nn.Module) -> None:
+    """Give a network the bases that it has when the training of a cell is over."""
+    for resolution in resolutions(cell).values():
+        refine(model, resolution)
 
 
 def _check_untouched(cell: Cell) -> None:
-    """Raise InvalidInput when a cell whose task solves itself sets anything of the trainer: it would count as another experiment."""
+    """Raise InvalidInput when a cell whose task solves itself sets anything of the trainer or a size: it would count as another one."""
+    if cell.model["parameters"] is not None:
+        raise InvalidInput(
+            f"model.parameters must not be set for the task {cell.task['name']}, which solves itself, got {cell.model['parameters']}"
+        )
     usual = trainer_identity(asdict(TrainerConfig()))
     for key, value in trainer_identity(cell.trainer).items():
         if value != usual.get(key):
@@ -112,7 +132,7 @@ def run(cell: Cell, place: Place, progress: Progress | None = None, tuned: Tuned
         raise ValueError("a cell with a tuner is run by kanzoo.tuning.run")
     trained = tuned.cell if tuned else cell
     try:
-        task = build(trained, place.data_dir)
+        task, figures = build_sized(trained, place.data_dir)
         broken = None
     except InvalidInput:
         raise
@@ -126,7 +146,7 @@ def run(cell: Cell, place: Place, progress: Progress | None = None, tuned: Tuned
             raise broken
         if tuned:
             _record_tuned(recorder, tuned)
-        return _fit_and_test(trained, place, task, row, recorder, progress)
+        return _fit_and_test(trained, place, task, figures, row, recorder, progress)
 
     return conclude(recorder, row, attempt)
 
@@ -204,49 +224,16 @@ def load_cell(run_id: str, tracking_uri: str, data_dir: Path | None = None) -> t
         if cell.tuner:
             (cell,) = compose(str(tracker.artifact(run_id, "tuned.yaml", Path(folder))), data_dir=data_dir)
     task = build(cell, data_dir)
-    for resolution in fitting.resolutions(cell).values():
-        refine(task.model, resolution)  # the families alone: the weights are the recorded ones
+    _refine(cell, task.model)  # the families alone: the weights are the recorded ones
     task.model.load_state_dict(load(weights))
     return cell, task
 
 
-def useful_threads(task: Task, networks: int = 1) -> int:
-    """Return how many threads the steps of so many networks are worth: one for small work, of which waiting for each other costs more."""
-    if isinstance(task, SolvedTask):
-        return 1
-    return _DEFAULT_THREADS if networks * work(task) > _PARALLEL_WORK else 1
-
-
-def work(task: Task) -> int:
-    """Return about how many multiplications the forward pass of one step takes."""
-    stage = task.data.train
-    x = task.inputs(stage[: task.optimization.batch_size or len(stage)])[0]
-    if x.layout is not torch.strided:
-        return int(x._nnz() / x.shape[1] * sum(num_parameters(task.model).values()))
-    places = x[0, 0].numel() if x.ndim == 4 else 1  # a convolution uses its weights once a pixel
-    return int(len(x) * places * sum(num_parameters(task.model).values()))
-
-
-def wants_compilation(cell: Cell, task: Task, networks: int = 1) -> bool:
-    """Return whether a cell asks for compilation, or the training of so many networks is long enough to win the seconds back."""
-    if cell.trainer["compile"] != "auto":
-        return bool(cell.trainer["compile"])
-    size = task.optimization.batch_size
-    steps = sum(-(-len(stage) // size) if size else 1 for stage in task.stages()) * cell.trainer["max_epochs"]
-    return bool(networks * steps * work(task) > _LONG_WORK)
-
-
-def compile_as_wanted(cell: Cell, task: Task) -> None:
-    """Let a task train compiled where its cell asks for it; as one graph where the network is small and every batch the same."""
-    if wants_compilation(cell, task):
-        task.compile_model(at_once=work(task) <= _SMALL_WORK and fitting.takes_many_steps(task, task.stages()))
-
-
-def _fit_and_test(cell: Cell, place: Place, task: Task, row: Row, recorder: Recorder, progress: Progress | None) -> Row:
-    torch.set_num_threads(place.threads or useful_threads(task))
-    row = describe(task, place, row, recorder)
+def _fit_and_test(cell: Cell, place: Place, task: Task, figures: Figures, row: Row, recorder: Recorder, progress: Progress | None) -> Row:
+    torch.set_num_threads(place.threads or workload.useful_threads(task))
+    row = describe(task, place, figures, row, recorder)
     stages = task.stages()
-    compile_as_wanted(cell, task)
+    workload.compile_as_wanted(cell, task)
     memory = hardware.PeakMemory()
     with isolated(cell.seed):
         memory.start()
@@ -279,12 +266,15 @@ def device(place: Place) -> str:
     return "cuda" if place.accelerator in ("gpu", "cuda") or (place.accelerator == "auto" and torch.cuda.is_available()) else "cpu"
 
 
-def describe(task: Task, place: Place, row: Row, recorder: Recorder) -> Row:
-    """Record versions, machine and size of the network before it is fitted; return the row with them."""
+def describe(task: Task, place: Place, figures: Figures, row: Row, recorder: Recorder) -> Row:
+    """Record versions, machine and size of the network, with the figures that `build_sized` gave, before it is fitted; return the row."""
     facts = hardware.describe(torch.cuda.get_device_name() if device(place) == "cuda" else "cpu", torch.get_num_threads())
     recorder.tags({f"kanzoo.version.{name}": value for name, value in hardware.versions().items()})
     recorder.tags({f"kanzoo.hardware.{name}": value for name, value in facts.items()} | {"kanzoo.hardware": hardware.fingerprint(facts)})
     row = replace(row, hardware=hardware.fingerprint(facts), threads=torch.get_num_threads())
+    recorder.log(figures)
+    if abs(deviation := figures.get("model/parameters_deviation", 0.0)) > _NEAR:
+        _log.warning("%s, %s: the size nearest to the budget of parameters is %+.1f %% off", row.task, row.model, 100 * deviation)
     return _count(task, row, recorder)
 
 
@@ -318,7 +308,9 @@ def measure(task: Task, place: Place, row: Row, recorder: Recorder, effort: Effo
     weights = {name: value.detach().cpu().contiguous() for name, value in task.model.state_dict().items()}
     if weights:
         recorder.artifact("weights.safetensors", save(weights))
-    return replace(row, status="FINISHED")
+    cost = accounting.measure(task, device(place))
+    recorder.log(cost.figures())
+    return replace(row, status="FINISHED", **asdict(cost))
 
 
 def _first_row(cell: Cell, place: Place, run_id: str) -> Row:

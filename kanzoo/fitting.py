@@ -13,20 +13,17 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Generator
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 from torch.utils.data import TensorDataset
 
-from kanzoo.cell import Cell, Section
-from kanzoo.inspect import coverage, kan_layers, refine
+from kanzoo.cell import Cell
+from kanzoo.course import Clock, Course, course_of
+from kanzoo.inspect import coverage, kan_layers
 from kanzoo.inspect.layer import squash_of
 from kanzoo.layers.squash import SquashInto
-from kanzoo.models import update_grid
 from kanzoo.place import Place, Progress
 from kanzoo.task import Batch, SolvedTask, Task
 from kanzoo.tracking import Recorder
-
-#: Samples that a grid update looks at.
-_GRID_SAMPLES = 1024
 
 #: Validation samples that coverage looks at, and the share in the domain below which a layer is warned of.
 _COVERAGE_SAMPLES, _COVERED = 1024, 0.95
@@ -42,8 +39,11 @@ _CONTRACT = {
 
 def fit(
     task: Task, stages: Sequence[TensorDataset], cell: Cell, place: Place, recorder: Recorder, progress: Progress | None = None
-) -> "Clock":
+) -> Clock:
     """Fit a task on its stages in turn, with its validation after every `validate_every` epochs.
+
+    With `trainer.max_seconds` its share of the time ends a stage, whatever the epochs: see `kanzoo.course.TimedCourse`. The last epoch
+    may then be cut short.
 
     Where every stage is one batch and the task leaves Lightning's hooks alone, the epochs between two validations are one epoch of
     Lightning's: its bookkeeping of 1 to 4 ms an epoch costs more than a step of a small network. The steps are the same to the bit.
@@ -62,31 +62,31 @@ def fit(
     """
     if isinstance(task, SolvedTask):
         return _solve(task, cell.seed)
-    epochs = cell.trainer["max_epochs"]
-    every = min(cell.trainer["validate_every"], epochs)
-    clock = Clock(progress, epochs * len(stages))
+    clock = Clock(progress)
     generator = Generator().manual_seed(cell.seed)
     many_steps = takes_many_steps(task, stages)
+    optimization = task.optimization
     for index, stage in enumerate(stages):
-        curves, updates = _Curves(recorder, first_epoch=index * epochs), BasisUpdates(cell, stage)
+        curves, course = _Curves(recorder, first_epoch=clock.epochs), course_of(cell, stage, clock, index, len(stages))
         if many_steps:
-            curves.stride = every
-            task.steps = _Steps(task, cell.trainer, curves, updates, clock)
-            trainer = new_trainer(place, curves, [clock], max_epochs=-(-epochs // every), check_val_every_n_epoch=1)
+            task.steps = _Steps(task, curves, course)
+            trainer = new_trainer(place, curves, [clock], max_epochs=course.validations or -1, check_val_every_n_epoch=1)
         else:
-            trainer = new_trainer(place, curves, [clock, _EveryEpoch(clock, updates)], max_epochs=epochs, check_val_every_n_epoch=every)
+            hooks, every = [clock, _EveryEpoch(course)], course.validate_every
+            trainer = new_trainer(place, curves, hooks, max_epochs=course.max_epochs or -1, check_val_every_n_epoch=every)
         task.automatic_optimization = not many_steps
+        task.optimization = course.optimization(optimization)
         try:
             trainer.fit(task, task.train_loader(stage, generator), task.evaluation_loader(task.data.validation))
         finally:
-            task.steps, task.automatic_optimization = None, True
+            task.steps, task.automatic_optimization, task.optimization = None, True, optimization
         task.end_stage(index)
     return clock
 
 
-def _solve(task: SolvedTask, seed: int) -> "Clock":
+def _solve(task: SolvedTask, seed: int) -> Clock:
     """Let a task solve itself; the clock has counted its time, and no step."""
-    clock = Clock(None, 0)
+    clock = Clock()
     began = time.perf_counter()
     task.solve(Generator().manual_seed(seed))
     clock.train_time = time.perf_counter() - began
@@ -163,101 +163,28 @@ def quiet() -> Iterator[None]:
             log.setLevel(before)
 
 
-class Clock(Callback):
-    """Times training without validation, and single steps; reports progress."""
-
-    def __init__(self, progress: Progress | None, max_epochs: int) -> None:
-        self.progress, self.max_epochs = progress, max_epochs
-        self.train_time, self.epochs = 0.0, 0
-        self.steps: list[float] = []
-        self._began = self._validation_began = 0.0
-
-    @property
-    def step_time_ms(self) -> float:
-        """Median milliseconds a step; the first one, which warms up, only when it is alone."""
-        steps = sorted(self.steps[1:] or self.steps)
-        return 1e3 * steps[len(steps) // 2] if steps else float("nan")
-
-    def end_epoch(self) -> None:
-        """Count an epoch and report progress."""
-        self.epochs += 1
-        if self.progress is not None:
-            self.progress(self.epochs / self.max_epochs)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count training."""
-        self._began = time.perf_counter()
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count it."""
-        self.train_time += time.perf_counter() - self._began
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count validation."""
-        self._validation_began = time.perf_counter()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take it off."""
-        self.train_time -= time.perf_counter() - self._validation_began
-
-
-def resolutions(cell: Cell) -> dict[int, int]:
-    """Return the epochs of a cell's training before which its bases are refined, each with the new resolution."""
-    chosen = cell.trainer["refine"] or {"every": 1, "to": []}
-    due = {chosen["every"] * count: value for count, value in enumerate(chosen["to"], 1)}
-    return {epoch: value for epoch, value in due.items() if epoch < cell.trainer["max_epochs"]}
-
-
-class BasisUpdates:
-    """Refines bases as `refine` says, and lets adaptive grids follow the data, `grid_updates` times in the first half of a stage."""
-
-    def __init__(self, cell: Cell, stage: TensorDataset) -> None:
-        count, epochs = cell.trainer["grid_updates"], cell.trainer["max_epochs"]
-        self._epochs = {round(index * epochs / (2 * count)) for index in range(count)}
-        self._resolutions = resolutions(cell)
-        self._samples = stage[:_GRID_SAMPLES]
-
-    def before(self, epoch: int, task: Task, optimizer: Optimizer) -> None:
-        """Refine and update the grids when it is due before this epoch."""
-        if epoch not in self._resolutions and epoch not in self._epochs:
-            return
-        inputs = task.inputs(tuple(tensor.to(task.device) for tensor in self._samples))
-        if epoch in self._resolutions:
-            self._refine(task, self._resolutions[epoch], inputs, optimizer)
-        if epoch in self._epochs:
-            update_grid(task.model, *inputs)
-
-    @staticmethod
-    def _refine(task: Task, resolution: int, inputs: Batch, optimizer: Optimizer) -> None:
-        if isinstance(optimizer, LBFGS):
-            refine(task.model, resolution, *inputs)
-            options = optimizer.defaults | {"lr": optimizer.param_groups[0]["lr"]}
-            # Made again in place, since Lightning and the schedule hold it: its history is of other coefficients.
-            optimizer.__init__(task.model.parameters(), **options)  # type: ignore[misc]
-        else:
-            refine(task.model, resolution, *inputs, optimizer=optimizer)
-        task.compile_again()
-
-
 class _EveryEpoch(Callback):
-    """Counts Lightning's own epochs and steps, and updates grids between them."""
+    """Lets the course of a stage see Lightning's own epochs and steps."""
 
-    def __init__(self, clock: Clock, updates: BasisUpdates) -> None:
-        self.clock, self.updates = clock, updates
+    def __init__(self, course: Course) -> None:
+        self.course = course
         self._began = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Task)
-        self.updates.before(trainer.current_epoch, pl_module, trainer.optimizers[0])
+        self.course.before_epoch(trainer.current_epoch, pl_module, trainer.optimizers[0])
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        assert isinstance(pl_module, Task)
+        self.course.before_step(pl_module, trainer.optimizers[0])
         self._began = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.clock.steps.append(time.perf_counter() - self._began)
+        self.course.clock.steps.append(time.perf_counter() - self._began)
+        self.course.after_step(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.clock.end_epoch()
+        self.course.after_epoch()
 
 
 class _Steps:
@@ -267,13 +194,11 @@ class _Steps:
         epoch: epochs of the stage that are done.
     """
 
-    def __init__(self, task: Task, trainer: Section, curves: "_Curves", updates: BasisUpdates, clock: Clock) -> None:
-        self.task, self.curves, self.updates, self.clock = task, curves, updates, clock
-        self.epoch, self.max_epochs = 0, trainer["max_epochs"]
-        self.every = min(trainer["validate_every"], self.max_epochs)
+    def __init__(self, task: Task, curves: "_Curves", course: Course) -> None:
+        self.task, self.curves, self.course, self.epoch = task, curves, course, 0
 
     def __call__(self, batch: Batch) -> None:
-        task, trainer = self.task, self.task.trainer
+        task, course, trainer = self.task, self.course, self.task.trainer
         optimizer, schedule = task.optimizers(use_pl_optimizer=False), task.lr_schedulers()
         assert isinstance(optimizer, Optimizer)
         loss = torch.zeros(())
@@ -283,36 +208,41 @@ class _Steps:
             loss = task.backpropagate(batch)
             return loss
 
-        end = min(self.epoch + self.every, self.max_epochs)
-        if end - self.epoch < self.every:
+        end = self.epoch + course.validate_every
+        if course.max_epochs is not None and end > course.max_epochs:
+            end = course.max_epochs
             trainer.limit_val_batches = 0  # the rest after the last validation
-        while self.epoch < end:
+        while self.epoch < end and not trainer.should_stop:
             if trainer.received_sigterm:
                 raise SIGTERMException
-            self.updates.before(self.epoch, task, optimizer)
+            course.before_epoch(self.epoch, task, optimizer)
+            course.before_step(task, optimizer)
             began = time.perf_counter()
             optimizer.step(closure)
             value = loss.item()
-            self.clock.steps.append(time.perf_counter() - began)
+            course.clock.steps.append(time.perf_counter() - began)
             if not math.isfinite(value):
                 raise FloatingPointError(f"training loss is {value} in epoch {self.epoch}")
             self.curves.loss(value, self.epoch)
             if schedule is not None:
                 schedule.step()  # type: ignore[union-attr]
             self.epoch += 1
-            self.clock.end_epoch()
+            course.after_epoch()
+            course.after_step(trainer)
+        self.curves.done = self.epoch
 
 
 class _Curves(Logger):
     """Hands Lightning's metrics to the recorder, one step an epoch; the epochs of all stages are counted through.
 
     Attributes:
-        stride: how many epochs one of Lightning's is.
+        done: epochs of the stage that are over, where many are one of Lightning's; else None, and Lightning counts them.
     """
 
     def __init__(self, recorder: Recorder, first_epoch: int) -> None:
         super().__init__()
-        self.recorder, self.first_epoch, self.stride = recorder, first_epoch, 1
+        self.recorder, self.first_epoch = recorder, first_epoch
+        self.done: int | None = None
 
     @property
     def name(self) -> str:
@@ -327,8 +257,8 @@ class _Curves(Logger):
         self.recorder.log({"train/loss": value}, self.first_epoch + epoch)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        epoch = self.first_epoch + (int(metrics.get("epoch", step or 0)) + 1) * self.stride - 1
-        self.recorder.log({name: value for name, value in metrics.items() if name != "epoch"}, epoch)
+        epoch = int(metrics.get("epoch", step or 0)) if self.done is None else self.done - 1
+        self.recorder.log({name: value for name, value in metrics.items() if name != "epoch"}, self.first_epoch + epoch)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         pass

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from kanzoo import compilation, experiment, hardware
+from kanzoo import compilation, experiment, hardware, workload
 from kanzoo.cell import Cell
 from kanzoo.ensemble import Ensemble
 from kanzoo.fitting import overridden
@@ -59,15 +59,19 @@ class _Group:
 
     def __init__(self, cells: Sequence[Cell], place: Place) -> None:
         self.cells, self.place, self.trainer = cells, place, cells[0].trainer
-        first = experiment.build(cells[0], place.data_dir)
+        first, figures = experiment.build_sized(cells[0], place.data_dir)
         self._check(first)
-        self.tasks = [first, *(experiment.build(cell, place.data_dir) for cell in cells[1:])]
-        torch.set_num_threads(place.threads or experiment.useful_threads(first, len(cells)))
+        self.tasks, self.figures = [first], [figures]
+        for cell in cells[1:]:
+            task, figures = experiment.build_sized(cell, place.data_dir)
+            self.tasks.append(task)
+            self.figures.append(figures)
+        torch.set_num_threads(place.threads or workload.useful_threads(first, len(cells)))
         for task in self.tasks:
             task.to(experiment.device(place))
         self.ensemble = Ensemble([task.model for task in self.tasks])
         self.network: nn.Module = _Apart(self.ensemble)
-        if experiment.wants_compilation(cells[0], first, len(cells)):
+        if workload.wants_compilation(cells[0], first, len(cells)):
             self.network = compilation.compile(self.network)
         stages = [self._on_device(task, task.stages()[0].tensors) for task in self.tasks]
         self.loss = _StackedLoss(self.tasks)
@@ -84,12 +88,13 @@ class _Group:
         rules = {
             "the task solves itself": isinstance(task, SolvedTask),
             "it has several stages": len(stages) > 1,
+            "it is trained for so many seconds": self.trainer["max_seconds"] is not None,
             "its bases are refined on the way": self.trainer["refine"] is not None,
             "a batch is a part of the data": not task.is_full_batch(stages[0]),
             f"the task overrides {', '.join(overridden(task))}": overridden(task),
             "its network has several inputs, or a sparse one": len(inputs) > 1 or inputs[0].layout is not torch.strided,
             "its network is not of float32": any(parameter.dtype != torch.float32 for parameter in task.model.parameters()),
-            "a step alone is large": self.trainer["batch_seeds"] == "auto" and experiment.work(task) > _SMALL_WORK,
+            "a step alone is large": self.trainer["batch_seeds"] == "auto" and workload.work(task) > _SMALL_WORK,
         }
         for reason, holds in rules.items():
             if holds:
@@ -125,7 +130,10 @@ class _Group:
         records = [experiment.begin(cell, self.place) for cell in self.cells]
         memory = hardware.PeakMemory()
         try:
-            rows = [experiment.describe(task, self.place, row, recorder) for task, (recorder, row) in zip(self.tasks, records, strict=True)]
+            rows = [
+                experiment.describe(task, self.place, figures, row, recorder)
+                for task, figures, (recorder, row) in zip(self.tasks, self.figures, records, strict=True)
+            ]
             memory.start()
             self._fit([recorder for recorder, _ in records])
             peak = memory.stop()

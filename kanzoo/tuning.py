@@ -14,7 +14,7 @@ import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 
-from kanzoo import experiment, fitting
+from kanzoo import experiment, fitting, workload
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.place import Place, Progress
@@ -116,9 +116,9 @@ def check(cell: Cell, place: Place) -> None:
 def validation_score(cell: Cell, place: Place, progress: Progress | None = None) -> float:
     """Train a cell without a record and return its score on validation data at the end; test data are not looked at."""
     task = experiment.build(cell, place.data_dir)
-    torch.set_num_threads(place.threads or experiment.useful_threads(task))
+    torch.set_num_threads(place.threads or workload.useful_threads(task))
     stages = task.stages()
-    experiment.compile_as_wanted(cell, task)
+    workload.compile_as_wanted(cell, task)
     with experiment.isolated(cell.seed):
         fitting.fit(task, stages, cell, place, _NoRecord(), progress)
         trainer = fitting.new_trainer(place, False, [])

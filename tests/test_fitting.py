@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from kanzoo import experiment, fitting
+from kanzoo import course, experiment, fitting, workload
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.inspect import kan_layers, refine
@@ -127,7 +127,7 @@ def test_refinement_in_batches_raises_the_resolution_and_not_the_loss(tiny: str)
 
 def test_refinements_after_the_end_are_left_out(tiny: str) -> None:
     (cell,) = compose(tiny, [*WHOLE, "trainer.refine={every: 3, to: [6, 7, 8]}"])
-    assert fitting.resolutions(cell) == {3: 6, 6: 7}
+    assert course.resolutions(cell) == {3: 6, 6: 7}
 
 
 @pytest.mark.slow
@@ -278,7 +278,7 @@ def test_gradients_compiled_as_one_graph_train_as_the_tape_does(tiny: str, basis
     for wanted in ("true", "false"):
         (cell,) = compose(tiny, [*WHOLE, f"basis.name={basis}", "trainer.max_epochs=30", f"trainer.compile={wanted}"])
         task, record = experiment.build(cell), Record()
-        experiment.compile_as_wanted(cell, task)
+        workload.compile_as_wanted(cell, task)
         with experiment.isolated(cell.seed):
             fitting.fit(task, task.stages(), cell, Place("", "", accelerator="cpu"), record)  # type: ignore[arg-type]
         assert len(record.steps("train/loss")) == 30

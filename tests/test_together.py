@@ -81,6 +81,16 @@ def test_each_has_the_record_of_a_run_of_its_own(tiny: str, uri: str) -> None:
     assert tracker.rows("together") == sorted(rows, key=lambda row: (row.date, row.run_id))
 
 
+def test_a_budget_of_parameters_holds_for_each(tiny: str, uri: str) -> None:
+    rows, alone = both(cells_of(tiny, "model.parameters=60", seeds="0,1"), uri)
+    for row, other in zip(rows, alone, strict=True):
+        assert_same(row, other, uri)
+        assert (row.track, row.seeds_together, row.operations) == ("parameters=60", 2, other.operations)
+        mine, expected = (Tracker(uri).run(one.run_id).data.metrics for one in (row, other))
+        assert mine["model/width"] == expected["model/width"] == 3.5
+        assert mine["model/parameters_deviation"] == expected["model/parameters_deviation"] == pytest.approx(4 / 60)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 def _finetune(subject: Subject, cell: Cell, tool: Tool, place: Place, recorder: Recorder) -> None:
     """Train the network further with the optimiser of its cell; grids and resolution stay."""
     if tool.finetune:
-        trainer = cell.trainer | {"max_epochs": tool.finetune, "grid_updates": 0, "refine": None}
+        trainer = cell.trainer | {"max_epochs": tool.finetune, "grid_updates": 0, "refine": None, "max_seconds": None}
         subject.task.train()
         with experiment.isolated(cell.seed):
             fitting.fit(subject.task, subject.task.stages(), replace(cell, trainer=trainer), place, recorder)
