@@ -2,13 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from kanzoo import cli_inspect, cli_plugin
+from kanzoo import cli_inspect, cli_plugin, cli_verdict
 from kanzoo.cli_options import (
     Accelerator,
     DataDir,
@@ -17,6 +17,7 @@ from kanzoo.cli_options import (
     Jobs,
     Overrides,
     PrintConfig,
+    Published,
     Uri,
     complete_benchmark,
     complete_config,
@@ -26,6 +27,7 @@ from kanzoo.errors import InvalidInput
 
 if TYPE_CHECKING:
     from kanzoo.cell import Cell
+    from kanzoo.record import Row
 
 app = typer.Typer(
     name="kanzoo",
@@ -71,13 +73,16 @@ def bench(
     accelerator: Accelerator = "auto",
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
+    published: Published = None,
 ) -> None:
     """Run a benchmark: experiments x models x seeds. What is finished is not run again."""
     from kanzoo import config as configs
+    from kanzoo.published_rows import published_rows
 
     data = data_folder(data_dir)
     grid, cells = configs.compose_grid(benchmark, overrides or [], data_dir=data)
-    _run(grid.name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config, alone=False)
+    there = published_rows(published or [])
+    _run(grid.name, cells, data, tracking_uri, experiment, jobs, accelerator, dry_run, print_config, alone=False, published=there)
 
 
 def _run(
@@ -92,6 +97,7 @@ def _run(
     print_config: bool,
     *,
     alone: bool,
+    published: "Mapping[str, Row] | None" = None,
 ) -> None:
     from kanzoo import terminal
 
@@ -104,13 +110,22 @@ def _run(
 
     uri = tracking_uri or default_uri()
     if dry_run:
-        terminal.dry_run(cells, uri, data_dir)
+        terminal.dry_run(cells, uri, data_dir, published or {})
         return
-    raise typer.Exit(_execute(name, cells, uri, experiment or name, data_dir, jobs, accelerator, alone=alone))
+    raise typer.Exit(_execute(name, cells, uri, experiment or name, data_dir, jobs, accelerator, alone=alone, published=published or {}))
 
 
 def _execute(
-    name: str, cells: "list[Cell]", uri: str, experiment: str, data_dir: Path | None, jobs: int, accelerator: str, *, alone: bool
+    name: str,
+    cells: "list[Cell]",
+    uri: str,
+    experiment: str,
+    data_dir: Path | None,
+    jobs: int,
+    accelerator: str,
+    *,
+    alone: bool,
+    published: "Mapping[str, Row]",
 ) -> int:
     """Run the cells, publish all that is known of them, print it; return the exit code."""
     from kanzoo import benchmark, publish, registry, terminal
@@ -118,6 +133,9 @@ def _execute(
     from kanzoo.tracking import Tracker
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    tasks = {cell.task_key for cell in cells}
+    elsewhere = [published[cell.config_hash] for cell in cells if cell.config_hash in published]
+    cells = [cell for cell in cells if cell.config_hash not in published]
     jobs = min(jobs or min(cores, 4), len(cells))
     place = Place(uri, experiment, data_dir=data_dir, accelerator=accelerator, threads=max(1, cores // jobs) if jobs > 1 else 0)
     if len(cells) == 1:
@@ -134,12 +152,14 @@ def _execute(
     view = terminal.LaunchView(len(cells))
     with view.shown():
         outcome = benchmark.launch(name, cells, place, jobs=jobs, listener=view)
-    tracker, tasks = Tracker(uri), {cell.task_key for cell in cells}
+    tracker = Tracker(uri)
     rows = tracker.rows(experiment)
-    publish.publish(tracker, experiment, outcome.parent, rows)
-    terminal.ranking([row for row in rows if row.task_key in tasks] or outcome.skipped)
+    if rows:
+        publish.publish(tracker, experiment, outcome.parent, rows)
+    terminal.ranking([*elsewhere, *([row for row in rows if row.task_key in tasks] or outcome.skipped)])
+    also = f"{len(elsewhere)} published, " if elsewhere else ""
     terminal.say(
-        f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {len(outcome.failed)} failed. Records: {tracker.uri}"
+        f"{len(outcome.rows)} cells run, {len(outcome.skipped)} finished before, {also}{len(outcome.failed)} failed. Records: {tracker.uri}"
     )
     terminal.say("Browse them: kanzoo ui (MLflow), or kanzoo leaderboard (CSV, markdown and one HTML page).")
     return 1 if outcome.failed else 0
@@ -175,6 +195,8 @@ def list_(
 app.command()(cli_plugin.show)
 app.command()(cli_plugin.check)
 app.command()(cli_plugin.catalogue)
+app.command()(cli_verdict.recommend)
+app.command()(cli_verdict.submit)
 app.add_typer(cli_plugin.new, name="new")
 app.add_typer(cli_inspect.inspect, name="inspect")
 

@@ -53,6 +53,10 @@ Experiment = Annotated[str | None, typer.Option(help="MLflow experiment; by defa
 Jobs = Annotated[int, typer.Option(min=0, help="Cells at a time; 0: as many as fit the cores, 4 at most.")]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the cells, their size and what is finished; run nothing.")]
+Published = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder or CSV file of published rows: a cell whose row stands there is not run.", show_default=False),
+]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")]
 
 

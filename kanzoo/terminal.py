@@ -3,7 +3,8 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -96,27 +97,31 @@ def show(name: str, tracking_uri: str | None) -> None:
     raise InvalidInput(f"unknown basis, task, config, benchmark, preset or run {name!r}", suggest(name, known, "Known"))
 
 
-def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None) -> None:
-    """Print the cells, the size of each network, and which are finished; nothing is run."""
+def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None, published: Collection[str] = ()) -> None:
+    """Print the cells, the size of each network, and which are finished here or published, by config hash; nothing is run."""
     from kanzoo.benchmark import pending
     from kanzoo.experiment import build
     from kanzoo.models import num_parameters
     from kanzoo.tracking import Tracker
 
     tracker = Tracker(uri)
-    todo = {cell.config_hash for cell in pending(cells, tracker)[0]}
+    states = {cell.config_hash: Text("finished", "green") for cell in cells}
+    states |= {cell.config_hash: Text("to run") for cell in pending(cells, tracker)[0]}
+    states |= {key: Text("published", "green") for key in published if key in states and states[key].plain == "to run"}
     sizes: dict[str, str] = {}
     table = new_table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
     for cell in cells:
         if cell.model_key not in sizes:
             sizes[cell.model_key] = str(sum(num_parameters(build(cell, data_dir).model).values()))
-        state = Text("to run") if cell.config_hash in todo else Text("finished", "green")
-        table.add_row(Text(cell.task_label), Text(cell.model_label), str(cell.seed), sizes[cell.model_key], state, cell.config_hash)
+        names = [Text(cell.task_label), Text(cell.model_label)]
+        table.add_row(*names, str(cell.seed), sizes[cell.model_key], states[cell.config_hash], cell.config_hash)
     console.print(table)
-    studies = {cell.model_key: cell.tuner["trials"] for cell in cells if cell.tuner and cell.config_hash in todo}
+    studies = {cell.model_key: cell.tuner["trials"] for cell in cells if cell.tuner and states[cell.config_hash].plain == "to run"}
     trials = sum(count for key, count in studies.items() if tracker.study(key) is None)
     tuning = f" Tuning takes {trials} more trainings." if trials else ""
-    say(f"{len(cells)} cells: {len(todo)} to run, {len(cells) - len(todo)} finished.{tuning}")
+    count = Counter(states[cell.config_hash].plain for cell in cells)
+    there = f", {count['published']} published" if count["published"] else ""
+    say(f"{len(cells)} cells: {count['to run']} to run, {count['finished']} finished{there}.{tuning}")
 
 
 def ranking(rows: Sequence[Row]) -> None:
@@ -150,7 +155,7 @@ def ranking(rows: Sequence[Row]) -> None:
 def data(data_dir: Path | None) -> None:
     """Print where each data set comes from."""
     table = new_table("data set", "where", title="Data")
-    for name in ("digits", "mnist_5k", "diabetes", "linnerud", "formula", "feynman"):
+    for name in ("digits", "mnist_5k", "diabetes", "linnerud", "iris", "wine", "breast_cancer", "formula", "feynman"):
         table.add_row(name, "inside a package or by formula: no download")
     for name, part in (("mnist", "MNIST/raw"), ("fashion_mnist", "FashionMNIST/raw"), ("housing", "tabular/housing.csv")):
         there = data_dir is not None and (data_dir / part).exists()

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -395,6 +396,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
+@cache  # a sixth of a second, at every opening
 def _latest_schema() -> str:
     from mlflow.store.db.utils import _get_latest_schema_revision  # no public name; a missing one must not be passed over
 

@@ -58,6 +58,8 @@ ROW = Row(
     config_hash="hash",
     date="2026-11-01T00:00:00+00:00",
     command="kanzoo run 'x'",
+    operations=12,
+    latency_ms=0.25,
 )
 
 

@@ -22,16 +22,7 @@ def regression_sources(arguments: Mapping[str, Any], data_dir: Path | None) -> s
         InvalidInput: the formula, its ranges, or a file is wrong.
     """
     dataset = arguments["dataset"]
-    for name in ("file", "target"):
-        given = arguments[name] not in (None, "")
-        if given and dataset != "csv":
-            raise InvalidInput(f"task.{name} may be given only with task.dataset=csv, got {arguments[name]!r} with task.dataset={dataset}")
-        if not given and dataset == "csv":
-            what = "the path of a CSV file" if name == "file" else "the column to predict"
-            raise InvalidInput(
-                f"task.{name} must be {what} when task.dataset is csv, got none",
-                f"For example task.{name}={'houses.csv' if name == 'file' else 'price'}",
-            )
+    check_table(arguments)
     if dataset in ("formula", "feynman"):
         function, ranges = problem(dataset, arguments["formula"], arguments["ranges"])
         check_finite(function, ranges)
@@ -46,6 +37,21 @@ def regression_sources(arguments: Mapping[str, Any], data_dir: Path | None) -> s
         return table.digest(table.housing_file(data_dir))
     table.read_csv(arguments["file"], arguments["target"])
     return table.digest(Path(arguments["file"]).expanduser())
+
+
+def check_table(arguments: Mapping[str, Any]) -> None:
+    """Raise InvalidInput unless a file and a target are given with `dataset=csv`, and only then."""
+    dataset = arguments["dataset"]
+    for name in ("file", "target"):
+        given = arguments[name] not in (None, "")
+        if given and dataset != "csv":
+            raise InvalidInput(f"task.{name} may be given only with task.dataset=csv, got {arguments[name]!r} with task.dataset={dataset}")
+        if not given and dataset == "csv":
+            what = "the path of a CSV file" if name == "file" else "the column to predict"
+            raise InvalidInput(
+                f"task.{name} must be {what} when task.dataset is csv, got none",
+                f"For example task.{name}={'houses.csv' if name == 'file' else 'price'}",
+            )
 
 
 def problem(dataset: str, text: str, ranges: Sequence[Sequence[float]] | None) -> tuple[Formula, Array]:

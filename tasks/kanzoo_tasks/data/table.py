@@ -1,4 +1,4 @@
-"""Tables of numbers to regress on: scikit-learn's bundled ones, California housing, and a user's CSV file."""
+"""Tables of numbers: scikit-learn's bundled ones to regress on, California housing, and a user's CSV file."""
 
 import csv
 import hashlib
@@ -142,27 +142,44 @@ def read_csv(file: str | Path, target: str) -> Table:
     Raises:
         InvalidInput: anything is amiss; the message names column, line and value.
     """
-    path = Path(file).expanduser()
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(header, target, path)
-        cells, lines = _cells(reader, header, path)
-    except csv.Error as error:
-        raise InvalidInput(f"task.file must be comma-separated text, got line {reader.line_num} of {path}: {error}") from None
-    if len(lines) < MIN_ROWS:
-        raise InvalidInput(f"task.file must hold at least {MIN_ROWS} rows, got {len(lines)} in {path}")
-    values = np.array(cells, dtype=np.float64).reshape(len(lines), len(header))
-    wrong = np.argwhere(~(np.abs(values) < MAX_VALUE))  # NaN too
-    if len(wrong):
-        row, column = wrong[0]
-        raise _not_a_number(header[column], f"{values[row, column]:g}", lines[row], path)
+    header, values, _, path = read_cells(file, target)
     place = header.index(target)
     if np.ptp(values[:, place]) == 0:
         raise InvalidInput(
             f"task.target must name a column that varies, got {target!r}, which is {values[0, place]:g} in all rows of {path}"
         )
     return Table(tuple(header[:place] + header[place + 1 :]), (target,), np.delete(values, place, axis=1), values[:, [place]])
+
+
+def read_cells(file: str | Path, target: str, *, labels: bool = False) -> tuple[list[str], Array, list[str], Path]:
+    """Return the columns, the numbers `(rows, columns)`, the labels and the path of a user's file.
+
+    Args:
+        file: its path.
+        target: a column that it must have.
+        labels: the cells of the target are text: they are the labels, and it is no longer among the columns.
+
+    Raises:
+        InvalidInput: anything is amiss; the message names column, line and value.
+    """
+    path = Path(file).expanduser()
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(header, target, path)
+        place = header.index(target) if labels else None
+        cells, lines, found = _cells(reader, header, path, place)
+    except csv.Error as error:
+        raise InvalidInput(f"task.file must be comma-separated text, got line {reader.line_num} of {path}: {error}") from None
+    if len(lines) < MIN_ROWS:
+        raise InvalidInput(f"task.file must hold at least {MIN_ROWS} rows, got {len(lines)} in {path}")
+    columns = [name for index, name in enumerate(header) if index != place]
+    values = np.array(cells, dtype=np.float64).reshape(len(lines), len(columns))
+    wrong = np.argwhere(~(np.abs(values) < MAX_VALUE))  # NaN too
+    if len(wrong):
+        row, column = wrong[0]
+        raise _not_a_number(columns[column], f"{values[row, column]:g}", lines[row], path)
+    return columns, values, found, path
 
 
 def split(table: Table, seed: int) -> Parts:
@@ -210,21 +227,30 @@ def _check_header(header: list[str], target: str, path: Path) -> None:
         raise InvalidInput(f"task.file must hold a column besides the target {target!r}, got none in {path}")
 
 
-def _cells(reader: Any, header: list[str], path: Path) -> tuple[list[float], list[int]]:
+def _cells(reader: Any, header: list[str], path: Path, label: int | None) -> tuple[list[float], list[int], list[str]]:
     cells: list[float] = []
     lines: list[int] = []
+    labels: list[str] = []
     for row in reader:
         if len(row) != len(header):
             if not row:
                 continue
             raise InvalidInput(f"task.file must have {len(header)} values in each line, got {len(row)} in line {reader.line_num} of {path}")
+        if label is not None:
+            labels.append(row[label].strip())
+            row[label] = "0"
+            if not labels[-1]:
+                raise InvalidInput(f"task.target must name a class in each row, got none in line {reader.line_num} of {path}")
         try:
-            cells.extend(map(float, row))
+            numbers = list(map(float, row))
         except ValueError:
             place = next(index for index, cell in enumerate(row) if not _is_number(cell))
             raise _not_a_number(header[place], row[place], reader.line_num, path) from None
+        if label is not None:
+            del numbers[label]
+        cells.extend(numbers)
         lines.append(reader.line_num)
-    return cells, lines
+    return cells, lines, labels
 
 
 def _not_a_number(column: str, value: str, line: int, path: Path) -> InvalidInput:
