@@ -185,22 +185,33 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A benchmark: experiments x models x seeds.
+class Part:
+    """Experiments x models x seeds.
 
     Attributes:
-        name: of the benchmark.
         experiments: each a config name with overrides, in one line.
-        models: each a line of overrides that names a basis or the baseline.
+        models: each a line of overrides that names a basis or a baseline.
         seeds: the seeds of every cell.
-        overrides: overrides for all.
     """
 
-    name: str
     experiments: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=lambda: [""])
     seeds: list[int] = field(default_factory=lambda: [0])
+
+
+@dataclass(frozen=True)
+class Grid(Part):
+    """A benchmark: experiments x models x seeds, or several parts of that form, each with what the benchmark has where it names none.
+
+    Attributes:
+        name: of the benchmark.
+        overrides: overrides for all.
+        parts: see `Part`.
+    """
+
+    name: str = ""
     overrides: list[str] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
 
 
 def plain(value: Any) -> Any:

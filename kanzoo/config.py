@@ -26,6 +26,7 @@ from kanzoo.cell import (
     Cell,
     Grid,
     ModelConfig,
+    Part,
     Section,
     TrainerConfig,
     TunerConfig,
@@ -90,20 +91,22 @@ def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | N
     for key in content:
         if key not in known:
             raise InvalidInput(f"unknown key {key!r} in benchmark {name!r}", suggest(key, known, "Keys"))
-    values = validated(Grid, content, "")
-    grid = Grid(**values)
-    if not grid.experiments:
-        raise InvalidInput(f"experiments must be of length >= 1 in benchmark {name!r}, got []")
+    grid = Grid(**validated(Grid, content, ""))
+    usual = {item.name: getattr(grid, item.name) for item in dataclasses.fields(Part)}
+    parts = [Part(**{**usual, **_pick(validated(Part, part, "parts."), *part)}) for part in grid.parts] or [Part(**usual)]
     keys = [override.partition("=")[0] for override in overrides]
-    seeds = [] if "seed" in keys else [f"seed={','.join(map(str, grid.seeds))}"]
-    models = [""] if {"basis.name", "model.name", preset.KEY} & set(keys) else grid.models
     cells: dict[str, Cell] = {}
-    for experiment, model in itertools.product(grid.experiments, models):
-        base, *own = experiment.split()
-        for own_values in expand(own):
-            for values_ in expand([*grid.overrides, *model.split(), *seeds, *overrides]):
-                cell = _cell(base, read(base), list(own_values), list(values_), data_dir)
-                cells.setdefault(cell.config_hash, cell)
+    for part in parts:
+        if not part.experiments:
+            raise InvalidInput(f"experiments must be of length >= 1 in benchmark {name!r}, got []")
+        seeds = [] if "seed" in keys else [f"seed={','.join(map(str, part.seeds))}"]
+        models = [""] if {"basis.name", "model.name", preset.KEY} & set(keys) else part.models
+        for experiment, model in itertools.product(part.experiments, models):
+            base, *own = experiment.split()
+            for own_values in expand(own):
+                for values in expand([*grid.overrides, *model.split(), *seeds, *overrides]):
+                    cell = _cell(base, read(base), list(own_values), list(values), data_dir)
+                    cells.setdefault(cell.config_hash, cell)
     return grid, list(cells.values())
 
 
