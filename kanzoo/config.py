@@ -103,9 +103,10 @@ def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | N
         models = [""] if {"basis.name", "model.name", preset.KEY} & set(keys) else part.models
         for experiment, model in itertools.product(part.experiments, models):
             base, *own = experiment.split()
+            content = read(base)
             for own_values in expand(own):
                 for values in expand([*grid.overrides, *model.split(), *seeds, *overrides]):
-                    cell = _cell(base, read(base), list(own_values), list(values), data_dir)
+                    cell = _cell(base, content, list(own_values), list(values), data_dir)
                     cells.setdefault(cell.config_hash, cell)
     return grid, list(cells.values())
 
