@@ -73,7 +73,8 @@ class Nested(Basis):
 
     def cell_ends(self) -> Tensor:
         """Return places in rising order between which all functions are smooth, `(in_features, P)`."""
-        return torch.cat([level.cell_ends() for level in self._levels()], -1).sort(-1).values
+        ends = torch.cat([level.cell_ends() for level in self._levels()], -1).sort(-1).values
+        return ends[:, torch.cat([ends.new_ones(1, dtype=torch.bool), (ends.diff(dim=1) > 0).any(0)])]  # levels share some
 
     def refined(self, resolution: int) -> Basis:
         """Return the family with a finer resolution beside the present ones, whose parameters it shares."""

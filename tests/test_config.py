@@ -600,7 +600,7 @@ def test_a_bad_file_is_refused_in_time(write, text, message):
     path = write(text)
     start = time.process_time()
     error = refusal(path)
-    assert time.process_time() - start < 1.5
+    assert time.process_time() - start < 3  # measured: 1 s at most; a file that unfolds would take minutes
     assert message in error.message
 
 
