@@ -53,9 +53,9 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
 
 
 def render_winners(rows: Iterable[Row]) -> str:
-    """Render one table with a row a task and track: the best model with a basis, the best baseline, and which of them is ahead.
+    """Render one table with a row a task: the best model with a basis, the best baseline, and which of them is ahead.
 
-    The default track comes first.
+    By the rules of the default track, where there is one; the other tracks are named below.
 
     Args:
         rows: in any order; `latest` is applied.
@@ -66,8 +66,8 @@ def render_winners(rows: Iterable[Row]) -> str:
         return "No results yet.\n"
     titles = task_titles(ranking)
     lines = ["| task | score | best basis | | best baseline | | models × seeds |", "|:--|:--|:--|--:|:--|--:|--:|"]
-    for board in (board for boards in by_kind(ranking).values() for board in boards):
-        group = ranking[board]
+    (_, shown), *others = by_kind(ranking).items()
+    for board, group in shown.items():
         done = [one for one in group if one.summary.n]
         best = [next((one for one in done if bool(one.summary.basis) is kan), None) for kan in (True, False)]
         cells = [_md(titles[board]), f"{_md(group[0].summary.score_name)}, {better(group[0].summary.direction)}"]
@@ -80,7 +80,8 @@ def render_winners(rows: Iterable[Row]) -> str:
             cells += [f"**{name}**" if one.rank == 1 else name, f"{mean} {half}".strip() + unit]
         lines.append(f"| {' | '.join(cells)} | {len(group)} × {max((one.summary.n for one in group), default=0)} |")
     note = "The first place is bold, by any margin, and shared by equals; ± is half the 95 % Student-t interval over seeds."
-    lines.append(f"\n{note} From {origin_of(rows)['runs']}.\n")
+    more = f" The leaderboard has the tracks {', '.join(kind for kind, _ in others)} too." if others else ""
+    lines.append(f"\n{note} From {origin_of(rows)['runs']}.{more}\n")
     return encodable("\n".join(lines))
 
 
