@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.clock import Timing, interleaved, settle
-from kanzoo import compilation, experiment, fitting, hardware, workload
+from kanzoo import compilation, construction, experiment, fitting, hardware, workload
 from kanzoo.config import compose
 from kanzoo.ensemble import Ensemble
 from kanzoo.place import Place
@@ -121,7 +121,7 @@ def members(basis: str, rounds: int) -> Iterator[Figure]:
 def prepared(basis: str, *options: str) -> Task:
     """Return the task of the config `regression`, its network compiled where the options say so."""
     (cell,) = compose("regression", [f"basis.name={basis}", *options])
-    task = experiment.build(cell)
+    task = construction.build(cell)
     workload.compile_as_wanted(cell, task)
     return task
 
@@ -168,7 +168,7 @@ def step_through_kanzoo(basis: str, place: Place, options: tuple[str, ...], few:
         cell = compose("regression", [f"basis.name={basis}", *options, f"trainer.max_epochs={epochs}", f"trainer.validate_every={epochs}"])[
             0
         ]
-        task = experiment.build(cell)
+        task = construction.build(cell)
         workload.compile_as_wanted(cell, task)
         recorder = _recorder(place)
         with experiment.isolated(cell.seed):

@@ -48,8 +48,7 @@ def prepare(
     build, found = task.build_model, list[Size]()
 
     def build_sized(layers: Layers) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):  # what a task initialises by itself may draw from the global one
-            found.append(solve(partial(_tried, build, growth), layers, budget))
+        found.append(_solved(build, layers, budget, growth))
         return build(_wide(layers, found[0].width))
 
     task.build_model = build_sized  # type: ignore[method-assign]
@@ -58,6 +57,20 @@ def prepare(
     finally:
         del task.build_model
     return found[0]
+
+
+def size(task: Task, layers: Layers, budget: int, growth: Growth = lambda model: None) -> Size:
+    """Return the size that `prepare` would give a network, for a task whose data are loaded; the task stays as it is.
+
+    Raises:
+        InvalidInput: as `prepare`.
+    """
+    return _solved(task.build_model, layers, budget, growth)
+
+
+def _solved(build: Callable[[Layers], nn.Module], layers: Layers, budget: int, growth: Growth) -> Size:
+    with torch.random.fork_rng(devices=[]):  # what a task initialises by itself may draw from the global one
+        return solve(partial(_tried, build, growth), layers, budget)
 
 
 def solve(count: Callable[[Layers], int], layers: Layers, budget: int) -> Size:

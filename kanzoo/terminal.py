@@ -100,21 +100,18 @@ def show(name: str, tracking_uri: str | None) -> None:
 def dry_run(cells: Sequence[Cell], uri: str, data_dir: Path | None, published: Collection[str] = ()) -> None:
     """Print the cells, the size of each network, and which are finished here or published, by config hash; nothing is run."""
     from kanzoo.benchmark import pending
-    from kanzoo.experiment import build
-    from kanzoo.models import num_parameters
+    from kanzoo.construction import parameters
     from kanzoo.tracking import Tracker
 
     tracker = Tracker(uri)
     states = {cell.config_hash: Text("finished", "green") for cell in cells}
     states |= {cell.config_hash: Text("to run") for cell in pending(cells, tracker)[0]}
     states |= {key: Text("published", "green") for key in published if key in states and states[key].plain == "to run"}
-    sizes: dict[str, str] = {}
+    sizes = parameters(cells, data_dir)
     table = new_table("task", "model", "seed", "parameters", "state", "cell", title="Cells")
     for cell in cells:
-        if cell.model_key not in sizes:
-            sizes[cell.model_key] = str(sum(num_parameters(build(cell, data_dir).model).values()))
         names = [Text(cell.task_label), Text(cell.model_label)]
-        table.add_row(*names, str(cell.seed), sizes[cell.model_key], states[cell.config_hash], cell.config_hash)
+        table.add_row(*names, str(cell.seed), str(sizes[cell.model_key]), states[cell.config_hash], cell.config_hash)
     console.print(table)
     studies = {cell.model_key: cell.tuner["trials"] for cell in cells if cell.tuner and states[cell.config_hash].plain == "to run"}
     trials = sum(count for key, count in studies.items() if tracker.study(key) is None)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from kanzoo import compilation, experiment, hardware, workload
+from kanzoo import compilation, construction, experiment, hardware, workload
 from kanzoo.cell import Cell
 from kanzoo.ensemble import Ensemble
 from kanzoo.fitting import overridden
@@ -59,11 +59,11 @@ class _Group:
 
     def __init__(self, cells: Sequence[Cell], place: Place) -> None:
         self.cells, self.place, self.trainer = cells, place, cells[0].trainer
-        first, figures = experiment.build_sized(cells[0], place.data_dir)
+        first, figures = construction.build_sized(cells[0], place.data_dir)
         self._check(first)
         self.tasks, self.figures = [first], [figures]
         for cell in cells[1:]:
-            task, figures = experiment.build_sized(cell, place.data_dir)
+            task, figures = construction.build_sized(cell, place.data_dir)
             self.tasks.append(task)
             self.figures.append(figures)
         torch.set_num_threads(place.threads or workload.useful_threads(first, len(cells)))

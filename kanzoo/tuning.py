@@ -14,7 +14,7 @@ import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 
-from kanzoo import experiment, fitting, workload
+from kanzoo import construction, experiment, fitting, workload
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.place import Place, Progress
@@ -101,7 +101,7 @@ def is_busy(cell: Cell, tracker: Tracker) -> bool:
 def check(cell: Cell, place: Place) -> None:
     """Raise InvalidInput where a cell cannot be built, or its score has no value on validation data."""
     try:
-        task = experiment.build(with_values(cell, {}, TUNING_SEED), place.data_dir)
+        task = construction.build(with_values(cell, {}, TUNING_SEED), place.data_dir)
     except InvalidInput:
         raise
     except (Exception, SystemExit):  # a plug-in's own fault, which every trial will tell
@@ -115,7 +115,7 @@ def check(cell: Cell, place: Place) -> None:
 
 def validation_score(cell: Cell, place: Place, progress: Progress | None = None) -> float:
     """Train a cell without a record and return its score on validation data at the end; test data are not looked at."""
-    task = experiment.build(cell, place.data_dir)
+    task = construction.build(cell, place.data_dir)
     torch.set_num_threads(place.threads or workload.useful_threads(task))
     stages = task.stages()
     workload.compile_as_wanted(cell, task)

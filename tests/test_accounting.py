@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kanzoo import accounting, experiment
+from kanzoo import accounting, construction, experiment
 from kanzoo.config import compose
 from kanzoo.models import num_parameters
 from kanzoo.operations import TRANSCENDENTAL, operations
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 
 def built(config: str, *overrides: str) -> Task:
     (cell,) = compose(config, overrides)
-    return experiment.build(cell)
+    return construction.build(cell)
 
 
 def test_the_row_of_a_run_has_the_hand_count_of_its_mlp(tiny: str, uri: str) -> None:
@@ -43,7 +43,7 @@ def test_the_page_tells_what_is_measured() -> None:
     assert len(rows) == 3
     for model, parameters, deviation, width, coefficients, cost, _ in rows:
         (cell,) = compose("feynman", ["model.parameters=500", "model.name=baseline" if model == "mlp" else f"basis.name={model}"])
-        task, figures = experiment.build_sized(cell)
+        task, figures = construction.build_sized(cell)
         counts = num_parameters(task.model)
         assert (int(parameters), int(coefficients)) == (sum(counts.values()), counts.get("coefficients", 0))
         assert float(deviation) == pytest.approx(figures["model/parameters_deviation"], abs=5e-4)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch.utils.data import TensorDataset
 
-from kanzoo import benchmark, course, experiment, fitting, together
+from kanzoo import benchmark, construction, course, experiment, fitting, together
 from kanzoo.config import compose
 from kanzoo.place import Place
 from kanzoo.task import Task
@@ -30,7 +30,7 @@ class Run:
         self.points: list[tuple[str, int]] = []
         self.shares: list[float] = []
         (cell,) = compose(tiny, ["basis.name=bspline", "trainer.validate_every=50", *overrides])
-        self.task = experiment.build(cell)
+        self.task = construction.build(cell)
         loss = Regression.loss
 
         def spy(task: Task, batch: Any) -> Any:

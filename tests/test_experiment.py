@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import TensorDataset
 
-from kanzoo import experiment, hardware
+from kanzoo import construction, experiment, hardware
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
@@ -102,7 +102,7 @@ def test_mlflow_holds_costs_and_the_score(finished: Finished) -> None:
     for name in ("score", "num_parameters", "train_time_s", "step_time_ms", "peak_memory_mb"):
         assert metrics[name] == pytest.approx(getattr(row, name)), name
     assert metrics["test/rmse"] == row.score
-    counts = num_parameters(experiment.build(finished.cell).model)
+    counts = num_parameters(construction.build(finished.cell).model)
     assert {name: metrics[f"num_parameters/{name}"] for name in counts} == counts
     assert row.num_parameters == sum(counts.values())
     assert row.num_coefficients == counts["coefficients"] == 3 * (1 * 2 + 2 * 1)
@@ -128,7 +128,7 @@ def test_files_carry_their_sha256(finished: Finished) -> None:
     for name in ("config.yaml", "weights.safetensors"):
         assert finished.run.data.tags[f"kanzoo.sha256.{name}"] == sha256(finished.file(name).read_bytes()).hexdigest()
     weights = load_file(finished.file("weights.safetensors"))
-    assert weights.keys() == experiment.build(finished.cell).model.state_dict().keys()
+    assert weights.keys() == construction.build(finished.cell).model.state_dict().keys()
 
 
 def test_loaded_run_predicts_as_the_trained_one_did(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_loaded_run_predicts_as_the_trained_one_did(finished: Finished, monkeypa
     with torch.no_grad():
         task.test_metrics.update(*task.loss(task.data.test.tensors)[1:])
     assert task.test_metrics.compute()["test/rmse"].item() == pytest.approx(finished.row.score, rel=1e-6)
-    fresh = experiment.build(finished.cell)
+    fresh = construction.build(finished.cell)
     assert not torch.equal(fresh(fresh.data.test.tensors[0]), task(task.data.test.tensors[0]))
 
 
@@ -163,7 +163,7 @@ def test_refined_run_is_recorded_with_its_size_at_the_end_and_loads(tiny: str, u
 def test_refinement_needs_a_task_of_one_stage() -> None:
     cell = cell_of("continual_peaks", "basis.name=bspline", "trainer.refine={every: 1, to: [400]}")
     with pytest.raises(InvalidInput, match=r"trainer.refine needs a task of one stage, got continual_peaks of \d+"):
-        experiment.build(cell)
+        construction.build(cell)
 
 
 def test_what_training_made_of_a_mixture_is_recorded(tiny: str, uri: str) -> None:
@@ -297,7 +297,7 @@ def test_further_baselines_are_rows_without_a_basis(tiny: str, uri: str, name: s
 
 def test_functions_of_edges_are_refused_on_nodes(tiny: str) -> None:
     with pytest.raises(InvalidInput, match=r"mlp\[wav_kan\]: basis of a node's activation must not be .* got WavKAN"):
-        experiment.build(cell_of(tiny, "model.name=learnable_activation", "basis.name=wav_kan"))
+        construction.build(cell_of(tiny, "model.name=learnable_activation", "basis.name=wav_kan"))
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from kanzoo import course, experiment, fitting, workload
+from kanzoo import construction, course, experiment, fitting, workload
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.inspect import kan_layers, refine
@@ -46,7 +46,7 @@ class Record:
 
 def fitted(tiny: str, *overrides: str, progress: Callable[[float], None] | None = None) -> tuple[Task, Record, fitting.Clock]:
     (cell,) = compose(tiny, [*WHOLE, *overrides])
-    task, record = experiment.build(cell), Record()
+    task, record = construction.build(cell), Record()
     with experiment.isolated(cell.seed):
         clock = fitting.fit(task, task.stages(), cell, Place("", "", accelerator="cpu"), record, progress)  # type: ignore[arg-type]
     return task, record, clock
@@ -60,7 +60,7 @@ def lightning_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def bare_loop(tiny: str, optimizer: str, finer: dict[int, int] | None = None) -> Task:
     """Fit by the loop of a textbook, and refine before epochs."""
     (cell,) = compose(tiny, [*WHOLE, f"trainer.optimizer={optimizer}"])
-    task = experiment.build(cell)
+    task = construction.build(cell)
     made = task.optimization.make(task.model.parameters())
 
     def closure() -> Tensor:
@@ -135,7 +135,7 @@ def test_refined_networks_are_compiled_again(tiny: str) -> None:
     (cell,) = compose(tiny, [*WHOLE, REFINE])
     plain, _, _ = fitted(tiny, REFINE)
     for at_once in (True, False):
-        task = experiment.build(cell)
+        task = construction.build(cell)
         task.compile_model(at_once=at_once)
         with experiment.isolated(cell.seed):
             fitting.fit(task, task.stages(), cell, Place("", "", accelerator="cpu"), Record())  # type: ignore[arg-type]
@@ -255,7 +255,7 @@ def test_a_request_to_end_is_heard_between_two_steps(tiny: str, uri: str) -> Non
 
 def test_a_trainer_alone_fits_a_task(tiny: str, tmp_path: Path) -> None:
     (cell,) = compose(tiny, WHOLE)
-    task = experiment.build(cell)
+    task = construction.build(cell)
     with fitting.quiet():
         trainer = Trainer(
             max_epochs=7,
@@ -277,7 +277,7 @@ def test_gradients_compiled_as_one_graph_train_as_the_tape_does(tiny: str, basis
     tasks = []
     for wanted in ("true", "false"):
         (cell,) = compose(tiny, [*WHOLE, f"basis.name={basis}", "trainer.max_epochs=30", f"trainer.compile={wanted}"])
-        task, record = experiment.build(cell), Record()
+        task, record = construction.build(cell), Record()
         workload.compile_as_wanted(cell, task)
         with experiment.isolated(cell.seed):
             fitting.fit(task, task.stages(), cell, Place("", "", accelerator="cpu"), record)  # type: ignore[arg-type]
@@ -295,7 +295,7 @@ def test_a_loss_that_is_wrong_says_so_with_gradients_too(tiny: str, monkeypatch:
         raise RuntimeError("shapes do not match")
 
     (cell,) = compose(tiny, [*WHOLE])
-    task = experiment.build(cell)
+    task = construction.build(cell)
     task.compile_model(at_once=True)
     monkeypatch.setattr(Regression, "loss", wrong)
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)

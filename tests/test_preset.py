@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from kanzoo import config_file
 from kanzoo.config import compose, compose_grid
+from kanzoo.construction import build
 from kanzoo.errors import InvalidInput
-from kanzoo.experiment import build
 from kanzoo.layers import KANConv2d, KANLinear
 from kanzoo.models import num_parameters
 

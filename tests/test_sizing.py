@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanzoo import cli, experiment, sizing
+from kanzoo import cli, construction, experiment, sizing
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
@@ -104,16 +104,16 @@ def test_networks_that_are_tried_leave_generators_alone() -> None:
 def test_the_network_is_that_of_the_width(tiny: str, config: str, budget: int, overrides: tuple[str, ...]) -> None:
     source = tiny if config == "tiny" else config
     (cell,) = compose(source, [*overrides, f"model.parameters={budget}", "seed=3"])
-    task, figures = experiment.build_sized(cell)
+    task, figures = construction.build_sized(cell)
     (plain,) = compose(source, [*overrides, f"model.width={figures['model/width']}", "seed=3"])
-    other = experiment.build(plain)
+    other = construction.build(plain)
     one, two = task.model.state_dict(), other.model.state_dict()
     assert one.keys() == two.keys()
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     assert figures["model/parameters_deviation"] == (size_of(task) - budget) / budget
     for factor in (figures["model/width"] + shift for shift in (-0.5, -0.1, 0.1, 0.5)):
         (near,) = compose(source, [*overrides, f"model.width={max(0.01, factor)}", "seed=3"])
-        assert abs(size_of(experiment.build(near)) - budget) >= abs(size_of(task) - budget)
+        assert abs(size_of(construction.build(near)) - budget) >= abs(size_of(task) - budget)
 
 
 def test_a_refined_network_has_the_budget_at_the_end(tiny: str, uri: str) -> None:
@@ -164,3 +164,15 @@ def test_a_wrong_budget_is_refused_and_nothing_recorded(
     assert code == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert Tracker(uri).rows() == []
+
+
+def test_sizes_of_many_networks_are_those_of_each_built_alone():
+    """Data are loaded once a task; KANs, baselines and budgets in turn."""
+    overrides = ["basis.name=bspline,chebyshev", "seed=0,1"]
+    cells = [
+        *compose("digits_dense", overrides),
+        *compose("digits_dense", ["model.name=baseline", "model.parameters=3000"]),
+        *compose("diabetes", [*overrides, "model.parameters=900"]),
+    ]
+    found = construction.parameters(cells)
+    assert found == {cell.model_key: size_of(construction.build(cell)) for cell in cells if cell.seed == 0}

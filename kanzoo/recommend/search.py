@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kanzoo import benchmark
+from kanzoo import benchmark, construction
 from kanzoo.cell import Cell
 from kanzoo.config import compose
 from kanzoo.errors import InvalidInput
@@ -161,7 +161,6 @@ class Search:
         self._end = time.monotonic() + self.seconds
         self._tracker = Tracker(self.place.tracking_uri)
         began = time.monotonic()
-        from kanzoo import experiment  # torch and Lightning: seconds that are no cell's, but every launch of workers takes them again
 
         self._start_up = time.monotonic() - began if self.jobs > 1 else 0.0
         steps = lengths(self.problem.epochs)
@@ -176,7 +175,7 @@ class Search:
         chosen = finalists(history)
         for choice in chosen:
             self.tell(f"final: {choice.candidate.name}, {choice.epochs} epochs, {self.seeds} seeds")
-        data = experiment.build(self.problem.cells(Choice(pilots[1], 1), 1)[0], self.problem.data_dir).data
+        data = construction.build(self.problem.cells(Choice(pilots[1], 1), 1)[0], self.problem.data_dir).data
         return Result(history, self._run(chosen, self.seeds), len(data.test) / len(data.train))
 
     def _affordable(self, pilots: Sequence[Candidate], most: int) -> int:

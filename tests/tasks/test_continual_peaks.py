@@ -9,8 +9,8 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 
 from kanzoo.config import compose
+from kanzoo.construction import build
 from kanzoo.errors import InvalidInput
-from kanzoo.experiment import build
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.task import Batch, Optimization
 from kanzoo.testing import check_task

@@ -18,8 +18,9 @@ from kanzoo import together
 from kanzoo.benchmark import run_one
 from kanzoo.cell import Cell
 from kanzoo.config import compose, compose_grid
+from kanzoo.construction import build
 from kanzoo.errors import InvalidInput
-from kanzoo.experiment import build, load_run
+from kanzoo.experiment import load_run
 from kanzoo.inspect.formula import Formula
 from kanzoo.layers.factory import KANLayers, PlainLayers
 from kanzoo.place import Place
