@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kanzoo.leaderboard import Board, Ranked, by_kind, overall, rank, read_csv, summarise
+from kanzoo.leaderboard import Board, Ranked, Summary, by_kind, overall, rank, read_csv, summarise
 from kanzoo.leaderboard.number import format_number, format_p, format_share, score_parts
 from kanzoo.leaderboard.ranking import best_by_label
 from kanzoo.leaderboard.track import track_words
@@ -71,8 +71,8 @@ def _short(kind: str, boards: Mapping[Board, Sequence[Ranked]]) -> str:
     """Return in a sentence or two how the best bases do against the best baselines."""
     verdicts = Counter(found[1].verdict if found[1] else "unknown" for found in map(_best_basis, boards.values()))
     count = sum(verdicts.values())
-    words = {"better": "ahead on {}", "worse": "behind on {}", "equal": "not to be told apart on {}"}
-    told = ", ".join(text.format(verdicts[name]) for name, text in words.items())
+    words = {"better": "ahead on {}", "worse": "behind on {}", "equal": "not to be told apart on {}", "unknown": "without a verdict on {}"}
+    told = ", ".join(text.format(verdicts[name]) for name, text in words.items() if verdicts[name] or name != "unknown")
     found = field(boards)
     first = f" Of the models run on all of them `{found.models[0]}` has the best mean rank, {found.mean_ranks[0]:.1f}." if found else ""
     return f"* **{kind.capitalize()}**, {count} tasks. Against the best baseline of each task its best basis is {told}.{first}"
@@ -86,11 +86,16 @@ def _tasks(boards: Mapping[Board, Sequence[Ranked]]) -> str:
         title = ", ".join(filter(None, (group[0].summary.task, track_words(board.track))))
         cells = [f"`{title}`", group[0].summary.score_name]
         for summary in (best.summary if best else None, baseline):
-            cells += [f"`{summary.model}`", " ".join(filter(None, score_parts(summary)))] if summary else ["–", ""]
+            cells += [f"`{summary.model}`", _score(summary)] if summary else ["–", ""]
         verdict = {"better": "ahead", "worse": "behind", "equal": "equal"}.get(versus.verdict, "–") if versus else "–"
         cells.append(f"{verdict}, {format_p(versus.p)}" if versus and verdict != "–" else verdict)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _score(summary: Summary) -> str:
+    mean, half, unit = score_parts(summary)
+    return f"{mean} {half}".strip() + unit
 
 
 def _overall(boards: Mapping[Board, Sequence[Ranked]]) -> str:

@@ -59,6 +59,16 @@ def test_verdicts_by_hand() -> None:
     )
 
 
+def test_equal_differences_on_few_seeds_are_no_certainty() -> None:
+    """Three accuracies that count few samples may differ by the same in each seed: p is 0, and there is no verdict."""
+    for seeds, verdict in ((3, "unknown"), (4, "unknown"), (5, "better")):
+        rows = runs("kan", 0.98)[:seeds] + baseline("mlp", 0.97)[:seeds]
+        (group,) = rank(summarise(rows)).values()
+        (versus,) = versus_baseline(group).values()
+        assert versus.p < 1e-9
+        assert versus.verdict == verdict
+
+
 def test_a_smaller_error_is_better() -> None:
     rows = [replace(one, direction="min", score_name="rmse") for one in baseline("mlp", 0.9) + runs("good", 0.8, 0.0101)]
     (group,) = rank(summarise(rows)).values()

@@ -9,6 +9,9 @@ from kanzoo.leaderboard.ranking import Ranked, best_by_label, cost
 from kanzoo.leaderboard.statistics import ALPHA, Comparison, average_ranks, cliques, compare, critical_difference, friedman, holm
 from kanzoo.leaderboard.summary import Board, Summary
 
+#: Common seeds from which a comparison has a verdict.
+LEAST_SEEDS = 5
+
 
 @dataclass(frozen=True)
 class Versus:
@@ -17,7 +20,8 @@ class Versus:
     Attributes:
         comparison: seed by seed.
         p: its p-value after Holm's correction for all models of the task.
-        verdict: `better` or `worse` where p is below 0.05, `equal` where it is not, `unknown` for fewer than two common seeds.
+        verdict: `better` or `worse` where p is below 0.05, `equal` where it is not, `unknown` for fewer than five common seeds: of three,
+            equal differences of accuracies that count few samples would pass for certainty.
     """
 
     comparison: Comparison
@@ -55,7 +59,7 @@ def _by_seed(summary: Summary) -> dict[int, float]:
 
 
 def _verdict(comparison: Comparison, p: float, summary: Summary) -> str:
-    if math.isnan(p):
+    if math.isnan(p) or comparison.n < LEAST_SEEDS:
         return "unknown"
     if p >= ALPHA:
         return "equal"
