@@ -128,7 +128,8 @@ def ranking(rows: Sequence[Row]) -> None:
     wide = console.width >= 110
     for board, places in ranked.items():
         first = places[0].summary
-        costs = [cost for cost in known_costs(places) if cost.key in ("size", "time") or (wide and cost.optional)]
+        roomy = wide and all(place.summary.n for place in places)  # reasons of failures need the room
+        costs = [cost for cost in known_costs(places) if cost.key in ("size", "time") or (roomy and cost.optional)]
         heads = ["rank", "model", f"{first.score_name} ({better(first.direction)})", "seeds", *(cost.label for cost in costs)]
         table = new_table(*heads, title=Text(titles[board]))
         for place in places:
