@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kanzoo.leaderboard import Board, Ranked, Summary, by_kind, overall, rank, read_csv, summarise
-from kanzoo.leaderboard.number import format_number, format_p, format_share, score_parts
+from kanzoo.leaderboard.number import format_number, format_p, format_share, plural, score_parts
 from kanzoo.leaderboard.ranking import best_by_label
 from kanzoo.leaderboard.track import track_words
 from kanzoo.leaderboard.versus import Versus, best_baseline, field, versus_baseline
@@ -75,7 +75,7 @@ def _short(kind: str, boards: Mapping[Board, Sequence[Ranked]]) -> str:
     told = ", ".join(text.format(verdicts[name]) for name, text in words.items() if verdicts[name] or name != "unknown")
     found = field(boards)
     first = f" Of the models run on all of them `{found.models[0]}` has the best mean rank, {found.mean_ranks[0]:.1f}." if found else ""
-    return f"* **{kind.capitalize()}**, {count} tasks. Against the best baseline of each task its best basis is {told}.{first}"
+    return f"* **{kind.capitalize()}**, {plural(count, 'task')}. Against the best baseline of each task its best basis is {told}.{first}"
 
 
 def _tasks(boards: Mapping[Board, Sequence[Ranked]]) -> str:
