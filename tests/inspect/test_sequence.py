@@ -28,8 +28,9 @@ FAMILIES = {
 ADAPTIVE = {"bspline", "piecewise_linear"}
 UNEVEN = {*ADAPTIVE, "free_knot_bspline"}
 
-#: How well a family of few functions follows random coefficients over other knots: the change is smaller than the function, no more.
-ROUGHLY = 1.0
+#: How well a family of few functions follows random coefficients over other knots. Of hats the change is smaller than the function, no
+#: more; a family without knots that move changes nothing.
+ROUGHLY = {"bspline": 0.3, "piecewise_linear": 1.0}
 
 
 def normal(*shape, seed):
@@ -63,7 +64,7 @@ def test_any_order_keeps_the_function(data):
     for _ in range(data.draw(st.integers(1, 4), "steps")):
         act = data.draw(st.sampled_from(["update_grid", "refine", "prune", "convert"]), "act")
         before = net(x).detach()
-        bound = ROUGHLY
+        bound = ROUGHLY.get(name, 1e-6)
         basis = dense_stack(net).layers[0].expansion.basis
         if act == "update_grid":
             net.update_grid(x)
@@ -79,7 +80,7 @@ def test_any_order_keeps_the_function(data):
             assert min(report.widths[1]) >= 1
         else:
             net, report = convert(net, partial(type(basis), **_arguments(basis)), x)
-            bound, moved = ROUGHLY if moved else 1e-3, False
+            bound, moved = ROUGHLY.get(name, 0.3) if moved else 1e-3, False
             assert all(found.rms.isfinite().all() for found in report.values())
         after = net(x).detach()
         assert after.isfinite().all()
