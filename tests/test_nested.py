@@ -82,7 +82,7 @@ def test_of_a_family_on_the_whole_line_each_level_is():
     assert set(finer.cell_ends()[0].tolist()) == {*basis.cell_ends()[0].tolist(), *finer.levels[1].cell_ends()[0].tolist()}
 
 
-@pytest.mark.parametrize("family", [partial(RSWAF, trainable_width=True), ReLUKAN])
+@pytest.mark.parametrize("family", [GaussianRBF, partial(RSWAF, trainable_width=True), ReLUKAN])
 def test_a_refined_network_is_copied_saved_and_pruned(family):
     net, x = KAN([3, 4, 1], family, generator=torch.Generator().manual_seed(0)), torch.rand(100, 3)
     refine(net, 20, x)

@@ -1,14 +1,9 @@
 """Gaussian radial basis functions against their formula in numpy."""
 
-import copy
-import pickle
-
 import numpy as np
 import pytest
 import torch
 
-from kanzoo.inspect import prune, refine
-from kanzoo.models import KAN
 from kanzoo_bases.gaussian_rbf import GaussianRBF
 
 
@@ -72,18 +67,3 @@ def test_a_finer_family_begins_with_the_coarser_one(dtype):
         basis = finer
     assert torch.equal(basis.refined(40)(x), basis(x))
     assert type(GaussianRBF(2).refined(8)) is GaussianRBF
-
-
-def test_a_refined_network_is_copied_saved_and_pruned():
-    net, x = KAN([3, 4, 1], GaussianRBF, generator=torch.Generator().manual_seed(0)), torch.rand(100, 3)
-    refine(net, 20, x)
-    y = net(x)
-    assert torch.equal(copy.deepcopy(net)(x), y)
-    assert torch.equal(pickle.loads(pickle.dumps(net))(x), y)
-    other = KAN([3, 4, 1], GaussianRBF)
-    refine(other, 20)
-    other.load_state_dict(net.state_dict())
-    assert torch.equal(other(x), y)
-    small, found = prune(net, x, sparsity=0.3, parts="inputs")
-    assert len(found.inputs) == 2
-    assert small[1].expansion.basis.coarser == (8,)
