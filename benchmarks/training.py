@@ -1,7 +1,7 @@
 """Time whole training steps and write rows: `python -m benchmarks.training --rounds 9`.
 
 A step here has everything: gradients set to zero, loss, backward pass, optimiser. It is timed as a bare loop and through the code by
-which `kanzoo run` fits (`kanzoo.fitting.fit`, with an MLflow store): the time of many epochs less that of a few, over their difference.
+which `kanzoo run` fits (`kanzoo.fitting.fit`, with an MLflow store): the epochs after the first few, with what they send to the store.
 All times are CPU seconds of one pinned thread, medians over rounds of all contestants in turn; ratios are paired by round.
 """
 
@@ -162,21 +162,22 @@ def bare_run(make: Callable[[], Task], steps: int) -> Callable[[], float]:
 
 
 def step_through_kanzoo(basis: str, place: Place, options: tuple[str, ...], few: int, many: int) -> float:
-    """Return the CPU seconds of one epoch as `kanzoo run` trains it: the difference of two trainings by that of their epochs."""
-    seconds = []
-    for epochs in (few, many):
-        cell = compose("regression", [f"basis.name={basis}", *options, f"trainer.max_epochs={epochs}", f"trainer.validate_every={epochs}"])[
-            0
-        ]
-        task = construction.build(cell)
-        workload.compile_as_wanted(cell, task)
-        recorder = _recorder(place)
-        with experiment.isolated(cell.seed):
-            began = time.thread_time()
-            fitting.fit(task, task.stages(), cell, place, recorder)
+    """Return the CPU seconds of one epoch as `kanzoo run` trains it: the mean of those after the first `few`, with what they record."""
+    (cell,) = compose("regression", [f"basis.name={basis}", *options, f"trainer.max_epochs={many}", f"trainer.validate_every={many}"])
+    task = construction.build(cell)
+    workload.compile_as_wanted(cell, task)
+    recorder = _recorder(place)
+    marks = []
+
+    def mark(share: float) -> None:
+        if round(share * many) in (few, many):
             recorder.flush()
-            seconds.append(time.thread_time() - began)
-    return (seconds[1] - seconds[0]) / (many - few)
+            marks.append(time.thread_time())
+
+    with experiment.isolated(cell.seed):
+        fitting.fit(task, task.stages(), cell, place, recorder, mark)
+    began, ended = marks
+    return (ended - began) / (many - few)
 
 
 def stacked_step(tasks: list[Task]) -> Callable[[], object]:

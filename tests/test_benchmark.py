@@ -214,7 +214,7 @@ def test_relaunch_runs_the_failed_ones_and_a_third_launch_nothing(failing: tuple
     runs = len(bench.tracker._search("attributes.status != 'SCHEDULED'"))
     began = time.monotonic()
     code, output = bench.run("--jobs", "2")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert code == 0
     assert "0 cells run, 8 finished before, 0 failed" in output
     assert len(bench.tracker._search("attributes.status != 'SCHEDULED'")) == runs

@@ -338,7 +338,7 @@ def test_every_config_composes(name):
 def test_every_benchmark_composes_fast_and_holds_the_bases_to_compare(name):
     start = time.process_time()
     grid, cells = compose_grid(name, data_dir=DATA)
-    assert time.process_time() - start < 2 + 2e-3 * len(cells)  # measured: 0.7 ms a cell of full
+    assert time.process_time() - start < 5 + 5e-3 * len(cells)  # measured: 0.7 ms a cell of full
     assert grid.name == name
     assert len({cell.config_hash for cell in cells}) == len(cells)
     assert {cell.seed for cell in cells} == set(grid.seeds)
@@ -600,7 +600,7 @@ def test_a_bad_file_is_refused_in_time(write, text, message):
     path = write(text)
     start = time.process_time()
     error = refusal(path)
-    assert time.process_time() - start < 3  # measured: 1 s at most; a file that unfolds would take minutes
+    assert time.process_time() - start < 10  # measured: 1 s at most; a file that unfolds would take minutes
     assert message in error.message
 
 

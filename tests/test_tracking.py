@@ -188,7 +188,7 @@ def test_dead_server_is_refused_within_seconds(tmp_path: Path, monkeypatch: pyte
     began = time.monotonic()
     with pytest.raises(InvalidInput, match=r"tracking URI 'http://127\.0\.0\.1:9' must be a store that opens"):
         Tracker("http://127.0.0.1:9")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("uri", ["nonsense://x", "sqlite:////proc/nothing/mlflow.db"])

@@ -51,7 +51,7 @@ def test_a_stacked_step_changes_every_member(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-def test_a_step_through_kanzoo_is_timed_by_a_difference(uri: str, tmp_path: Path) -> None:
+def test_the_epochs_after_the_first_few_are_timed_through_kanzoo(uri: str, tmp_path: Path) -> None:
     options = ("trainer.optimizer=adam", "task.num_train=20")
-    seconds = training.step_through_kanzoo("chebyshev", Place(uri, "training", accelerator="cpu"), options, few=5, many=105)
-    assert 1e-5 < seconds < 1
+    seconds = training.step_through_kanzoo("chebyshev", Place(uri, "training", accelerator="cpu"), options, few=5, many=25)
+    assert 1e-5 < seconds < 10
