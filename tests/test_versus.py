@@ -74,7 +74,15 @@ def test_a_smaller_error_is_better() -> None:
     (group,) = rank(summarise(rows)).values()
     (versus,) = versus_baseline(group).values()
     assert versus.verdict == "better"
-    assert versus_words(versus, "rmse") == "-0.100, p < 0.001 ▲"
+    assert versus_words(versus, "rmse") == "× 0.889, p < 0.001 ▲"
+
+
+def test_an_error_of_zero_is_compared_by_the_difference() -> None:
+    errors = [replace(one, direction="min", score_name="rmse") for one in baseline("mlp", 0.9) + runs("good", 0.8, 0.0101)]
+    (group,) = rank(summarise([replace(one, score=0.0) if one.seed == 3 and one.basis else one for one in errors])).values()
+    (versus,) = versus_baseline(group).values()
+    assert not versus.comparison.ratio
+    assert versus.comparison.difference < 0
 
 
 def test_failed_models_and_lonely_seeds_have_no_verdict() -> None:
@@ -124,6 +132,12 @@ def test_shares_by_hand() -> None:
     standings = {one.model: one for one in overall(rank(summarise(rows)))}
     assert {model: one.win_rate for model, one in standings.items()} == {"a": 1.0, "b": 0.375, "c": 0.125}
     assert {model: round(one.normalised, 9) for model, one in standings.items()} == {"a": 1.0, "b": 0.25, "c": 0.0}
+
+
+def test_errors_are_normalised_by_their_decades() -> None:
+    rows = [replace(one, direction="min") for model, mean in (("a", 1e-4), ("b", 1e-2), ("c", 1.0)) for one in runs(model, mean, 0.0)]
+    standings = overall(rank(summarise(rows)))
+    assert {one.model: round(one.normalised, 9) for one in standings} == {"a": 1.0, "b": 0.5, "c": 0.0}
 
 
 def test_a_failed_model_counts_zero() -> None:

@@ -46,7 +46,8 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
     origin = origin_of(rows)
     parts.append(
         f"Made by `kanzoo leaderboard` from {origin['runs']}: kanzoo {_md(origin['kanzoo'])}, torch {_md(origin['torch'])}. "
-        "± is half the 95 % Student-t interval over seeds; p is of the paired t-test over common seeds, by Holm for all models of a task. "
+        "± is half the 95 % Student-t interval over seeds; p is of the paired t-test over common seeds, of logarithms for errors, "
+        "by Holm for all models of a task. "
         "Hardware: " + ("; ".join(_md(name) for name in origin["hardware"]) or "unknown") + "."
     )
     return encodable("\n\n".join(parts) + "\n")

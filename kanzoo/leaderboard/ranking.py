@@ -34,7 +34,8 @@ class Standing:
         tasks: how many tasks that is.
         wins: tasks where it is first.
         win_rate: share of the other models that it beats, over all tasks; an equal one counts half.
-        normalised: mean over the tasks of its score between the worst model, 0, and the best, 1; 0 where every seed failed.
+        normalised: mean over the tasks of its score between the worst model, 0, and the best, 1, by the logarithms
+            where all are positive errors; 0 where every seed failed.
         failed: tasks where every seed failed.
     """
 
@@ -120,6 +121,8 @@ def _normalised(own: float, costs: Iterable[float]) -> float:
     known = [value for value in costs if math.isfinite(value)]
     if not math.isfinite(own):
         return 0.0
+    if min(known) > 0:  # errors: what lies between 1e-5 and 1e-2 is not all the same beside 1
+        own, known = math.log(own), [math.log(value) for value in known]
     span = max(known) - min(known)
     return (max(known) - own) / span if span else 1.0
 

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Error rate of all intervals and tests.
 ALPHA = 0.05
@@ -15,10 +15,11 @@ class Comparison:
 
     Attributes:
         n: how many these are.
-        difference: mean of model minus baseline; NaN when there are no common seeds.
+        difference: mean of model minus baseline, or, as a ratio, geometric mean of model over baseline; NaN when there are no common seeds.
         low: lower end of its 95 % Student-t interval; NaN for fewer than two seeds.
         high: its upper end.
-        p: two-sided p of the paired t-test that the mean difference is zero; NaN for fewer than two seeds.
+        p: two-sided p of the paired t-test that they do not differ; NaN for fewer than two seeds.
+        ratio: whether the difference is a ratio.
     """
 
     n: int
@@ -26,6 +27,12 @@ class Comparison:
     low: float
     high: float
     p: float
+    ratio: bool = False
+
+    @property
+    def sign(self) -> float:
+        """Positive where the model's scores are larger, negative where they are smaller, 0 where they are equal."""
+        return self.difference - 1 if self.ratio else self.difference
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -61,6 +68,28 @@ def compare(model: Mapping[int, float], baseline: Mapping[int, float]) -> Compar
     differences = [model[seed] - baseline[seed] for seed in sorted(model.keys() & baseline.keys())]
     mean = statistics.mean(differences) if differences else math.nan
     return Comparison(len(differences), mean, *mean_interval(differences), _p(differences))
+
+
+def compare_errors(model: Mapping[int, float], baseline: Mapping[int, float]) -> Comparison:
+    """Compare positive errors by their ratio, seed by seed: the paired t-test of their logarithms.
+
+    Errors spread in proportion to their size. Of two that lie a factor of nine apart, one bad seed hides the difference of the means,
+    not that of the logarithms.
+
+    Args:
+        model: seed -> error above zero.
+        baseline: likewise.
+
+    Example:
+        >>> round(compare_errors({0: 1.0, 1: 40.0}, {0: 2.0, 1: 20.0}).difference, 6)
+        1.0
+    """
+    logs = compare(*({seed: math.log(error) for seed, error in errors.items()} for errors in (model, baseline)))
+    return replace(logs, difference=_exp(logs.difference), low=_exp(logs.low), high=_exp(logs.high), ratio=True)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf  # the end of an interval, where two errors differ by hundreds of decades
 
 
 def _p(differences: Sequence[float]) -> float:

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kanzoo.leaderboard.ranking import Ranked, best_by_label, cost
-from kanzoo.leaderboard.statistics import ALPHA, Comparison, average_ranks, cliques, compare, critical_difference, friedman, holm
+from kanzoo.leaderboard.statistics import (
+    ALPHA,
+    Comparison,
+    average_ranks,
+    cliques,
+    compare,
+    compare_errors,
+    critical_difference,
+    friedman,
+    holm,
+)
 from kanzoo.leaderboard.summary import Board, Summary
 
 #: Common seeds from which a comparison has a verdict.
@@ -37,7 +47,8 @@ def best_baseline(group: Sequence[Ranked]) -> Summary | None:
 def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
     """Compare each model of a task that finished with its best baseline, on the seeds that both have.
 
-    Taking the best of several baselines is a little hard on the others, which is the side to err on.
+    Errors, of which a smaller one is better and none is zero, are compared by their ratio; other scores by their difference. Taking the
+    best of several baselines is a little hard on the others, which is the side to err on.
 
     Returns:
         model_key -> comparison; the baseline itself is left out, and all are where there is none.
@@ -46,12 +57,17 @@ def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
     if baseline is None:
         return {}
     others = [one.summary for one in group if one.summary.n and one.summary.model_key != baseline.model_key]
-    comparisons = [compare(_by_seed(summary), _by_seed(baseline)) for summary in others]
+    comparisons = [_compare(summary, baseline) for summary in others]
     adjusted = holm([comparison.p for comparison in comparisons])
     return {
         summary.model_key: Versus(comparison, p, _verdict(comparison, p, summary))
         for summary, comparison, p in zip(others, comparisons, adjusted, strict=True)
     }
+
+
+def _compare(summary: Summary, baseline: Summary) -> Comparison:
+    by_ratio = summary.direction == "min" and min(*summary.scores, *baseline.scores) > 0
+    return (compare_errors if by_ratio else compare)(_by_seed(summary), _by_seed(baseline))
 
 
 def _by_seed(summary: Summary) -> dict[int, float]:
@@ -63,7 +79,7 @@ def _verdict(comparison: Comparison, p: float, summary: Summary) -> str:
         return "unknown"
     if p >= ALPHA:
         return "equal"
-    return "better" if (comparison.difference > 0) == (summary.direction == "max") else "worse"
+    return "better" if (comparison.sign > 0) == (summary.direction == "max") else "worse"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanzoo.leaderboard.number import format_difference, format_p, plural
+from kanzoo.leaderboard.number import format_difference, format_number, format_p, plural
 from kanzoo.leaderboard.ranking import Ranked
 from kanzoo.leaderboard.statistics import ALPHA
 from kanzoo.leaderboard.summary import Board, Direction
@@ -73,11 +73,13 @@ _SIGNS = {"better": " ▲", "worse": " ▼", "equal": "", "unknown": ""}
 
 
 def versus_words(versus: Versus | None, score_name: str) -> str:
-    """Return a comparison with the baseline in words: `+0.41 %, p 0.02 ▲`; empty when there is none."""
+    """Return a comparison with the baseline in words: `+0.41 %, p 0.02 ▲`, `× 0.8, p 0.02 ▲`; empty when there is none."""
     if versus is None or not versus.comparison.n:
         return ""
     p = "" if math.isnan(versus.p) else f", {format_p(versus.p)}"
-    return f"{format_difference(versus.comparison.difference, score_name)}{p}{_SIGNS[versus.verdict]}"
+    comparison = versus.comparison
+    told = f"× {format_number(comparison.difference)}" if comparison.ratio else format_difference(comparison.difference, score_name)
+    return f"{told}{p}{_SIGNS[versus.verdict]}"
 
 
 def field_words(field: Field) -> str:
