@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kanzoo.leaderboard import Board, Ranked, Summary, by_kind, overall, rank, read_csv, summarise
+from kanzoo.leaderboard import Board, Ranked, Summary, by_kind, common, overall, rank, read_csv, summarise
 from kanzoo.leaderboard.number import format_number, format_p, format_share, plural, score_parts
 from kanzoo.leaderboard.ranking import best_by_label
 from kanzoo.leaderboard.track import track_words
@@ -73,8 +73,11 @@ def _short(kind: str, boards: Mapping[Board, Sequence[Ranked]]) -> str:
     count = sum(verdicts.values())
     words = {"better": "ahead on {}", "worse": "behind on {}", "equal": "not to be told apart on {}", "unknown": "without a verdict on {}"}
     told = ", ".join(text.format(verdicts[name]) for name, text in words.items() if verdicts[name] or name != "unknown")
-    found = field(boards)
-    first = f" Of the models run on all of them `{found.models[0]}` has the best mean rank, {found.mean_ranks[0]:.1f}." if found else ""
+    found = field(common(boards))
+    first = ""
+    if found:
+        place = f"`{found.models[0]}` has the best mean rank, {found.mean_ranks[0]:.1f}"
+        first = f" Of the {len(found.models)} models that were run on the same {found.tasks} of them {place}."
     return f"* **{kind.capitalize()}**, {plural(count, 'task')}. Against the best baseline of each task its best basis is {told}.{first}"
 
 
@@ -99,20 +102,20 @@ def _score(summary: Summary) -> str:
 
 
 def _overall(boards: Mapping[Board, Sequence[Ranked]]) -> str:
-    """Return the models that were run on the most of these tasks, with what they cost beside the plain baseline."""
-    standings = overall(boards)
-    most = max(standing.tasks for standing in standings)
-    lines = ["| model | mean rank | tasks | win rate | normalised | parameters | step |", "|:--|--:|--:|--:|--:|--:|--:|"]
+    """Return the models that were run on the same tasks, with what they cost beside the plain baseline."""
+    boards = common(boards)
+    if not boards:
+        return ""
+    lines = ["| model | mean rank | win rate | normalised | parameters | step |", "|:--|--:|--:|--:|--:|--:|"]
     costs = _costs(boards)
-    for standing in standings:
-        if 2 * standing.tasks < most:
-            continue
+    for standing in overall(boards):
         ratios = costs.get(standing.model, (math.nan, math.nan))
         parameters, step = (f"{format_number(value, 2)} ×" if math.isfinite(value) else "–" for value in ratios)
-        cells = (standing.model, f"{standing.mean_rank:.1f}", standing.tasks, format_share(standing.win_rate), f"{standing.normalised:.2f}")
+        cells = (standing.model, f"{standing.mean_rank:.1f}", format_share(standing.win_rate), f"{standing.normalised:.2f}")
         lines.append(f"| `{cells[0]}` | {' | '.join(map(str, cells[1:]))} | {parameters} | {step} |")
     found = field(boards)
-    notes = "Parameters and time of a step are medians of their ratios to the plain baseline of the same task."
+    tasks = ", ".join(f"`{group[0].summary.task}`" for group in boards.values())
+    notes = f"Over {tasks}. Parameters and time of a step are medians of their ratios to the plain baseline of the same task."
     return "\n".join(lines) + f"\n\n{notes}" + (f" {field_words(found)}" if found else "")
 
 

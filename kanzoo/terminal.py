@@ -19,7 +19,7 @@ from rich.text import Text
 from kanzoo import config, config_file, registry, signature
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput, suggest
-from kanzoo.leaderboard import by_kind, format_score, overall, rank, summarise
+from kanzoo.leaderboard import by_kind, common, format_score, overall, rank, summarise
 from kanzoo.leaderboard.cost import known_costs
 from kanzoo.leaderboard.number import format_quantity
 from kanzoo.leaderboard.wording import better, overall_title, task_titles
@@ -142,11 +142,12 @@ def ranking(rows: Sequence[Row]) -> None:
             table.add_row(str(place.rank), Text(one.model), *[Text(cell, "" if one.n else "red") for cell in cells])
         console.print(table)
     for kind, boards in by_kind(ranked).items():
-        if len(boards) < 2:
+        shared = common(boards)
+        if not shared:
             continue
-        table = new_table("rank", "model", "mean rank", "tasks", title=Text(f"{overall_title(kind)}: {len(boards)} tasks"))
-        for standing in overall(boards):
-            table.add_row(str(standing.rank), Text(standing.model), f"{standing.mean_rank:.2f}", str(standing.tasks))
+        table = new_table("rank", "model", "mean rank", "first places", title=Text(f"{overall_title(kind)}: {len(shared)} tasks"))
+        for standing in overall(shared):
+            table.add_row(str(standing.rank), Text(standing.model), f"{standing.mean_rank:.2f}", str(standing.wins))
         console.print(table)
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import (
     by_kind,
+    common,
     latest,
     overall,
     pareto,
@@ -340,8 +341,23 @@ def test_overall_by_hand() -> None:
     rows = [row("a", score=3, task="t1"), row("b", score=2, task="t1"), failed("c", task="t1")]
     rows += [row("a", score=1, task="t2"), row("b", score=2, task="t2"), row("d", score=2, task="t2")]
     found = {one.model: (one.rank, one.mean_rank, one.tasks, one.wins, one.failed) for one in overall(rank(summarise(rows)))}
-    assert found == {"b": (1, 1.5, 2, 1, 0), "a": (2, 2, 2, 1, 0), "d": (3, 1, 1, 1, 0), "c": (4, 3, 1, 0, 1)}
+    assert found == {"b": (1, 1.75, 2, 1, 0), "a": (2, 2, 2, 1, 0), "d": (3, 1.5, 1, 1, 0), "c": (4, 3, 1, 0, 1)}
     assert list(found) == ["b", "a", "d", "c"]  # those that ran on all tasks first
+
+
+def test_what_is_compared_overall_is_the_largest_full_table() -> None:
+    rows = [row(model, score=score, task=task) for task in ("t1", "t2", "t3") for score, model in enumerate("abc")]
+    rows += [row(model, score=9, task="t1") for model in "def"] + [row(model, score=9, task="t4") for model in "ab"]
+    shared = common(rank(summarise(rows)))
+    assert [[one.summary.model for one in group] for group in shared.values()] == 3 * [["c", "b", "a"]]
+    assert [(one.model, one.mean_rank, one.wins) for one in overall(shared)] == [("c", 1, 3), ("b", 2, 0), ("a", 3, 0)]
+    assert "Over t1, t2, t3." in render_markdown(rows)
+
+
+def test_tasks_that_share_no_two_models_are_not_compared() -> None:
+    rows = [row("a", task="t1"), row("b", task="t1"), row("a", task="t2"), row("c", task="t2")]
+    assert common(rank(summarise(rows))) == common({}) == {}
+    assert "Overall" not in render_markdown(rows)
 
 
 def test_the_baselines_of_all_networks_are_one_model_overall() -> None:
@@ -459,13 +475,14 @@ def test_markdown_formats() -> None:
         failed("c", reason="out of\nmemory | x", num_parameters=0),
     ]
     rows += [row("a", score=1.2345e-5, task="fit", score_name="rmse", direction="min", train_time_s=math.nan, hardware="h2")]
+    rows += [row("b", score=0.5, task="fit", score_name="rmse", direction="min", hardware="h2")]
     text = render_markdown(rows)
     assert "| 1 | a | 97.50 ± 6.35 % | 2 | 1\u202f234\u202f567 | 12.3 s | 1.50 ms | 100 MB |" in text
     assert "| 2 | b | 50.00 % | 1 | 999 |" in text
     assert "| – | c | FAILED: out of memory &#124; x | 0 of 1 | – | – | – | – |" in text
     assert "| 1 | a | 1.23e-5 | 1 | 1\u202f234\u202f567 | – | 1.50 ms | 100 MB |" in text
     assert "## Overall" in text
-    assert "5 runs: kanzoo 0.1.0, torch 2.14.1." in text
+    assert "6 runs: kanzoo 0.1.0, torch 2.14.1." in text
     assert "A processor, 2 threads (h1); A processor, 2 threads (h2)." in text
     assert "… and 2 more." in render_markdown(rows, limit=1)
     assert render_markdown([]) == "No results yet.\n"

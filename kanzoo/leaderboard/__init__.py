@@ -7,7 +7,7 @@ from kanzoo.leaderboard.csv_file import read_csv, write_csv
 from kanzoo.leaderboard.markdown import render_markdown, render_winners
 from kanzoo.leaderboard.number import format_score
 from kanzoo.leaderboard.page import render_html
-from kanzoo.leaderboard.ranking import Ranked, Standing, by_kind, overall, pareto, rank
+from kanzoo.leaderboard.ranking import Ranked, Standing, by_kind, common, overall, pareto, rank
 from kanzoo.leaderboard.summary import Board, Direction, Summary, latest, summarise
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Standing",
     "Summary",
     "by_kind",
+    "common",
     "format_score",
     "latest",
     "overall",

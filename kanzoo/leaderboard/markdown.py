@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kanzoo.leaderboard.cost import known_costs
 from kanzoo.leaderboard.number import format_share, score_parts, seed_count
-from kanzoo.leaderboard.ranking import Ranked, by_kind, overall, rank
+from kanzoo.leaderboard.ranking import Ranked, by_kind, common, overall, rank
 from kanzoo.leaderboard.summary import Board, latest, summarise
 from kanzoo.leaderboard.versus import best_baseline, field, versus_baseline
 from kanzoo.leaderboard.wording import (
@@ -41,8 +41,8 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
     for key, group in ranking.items():
         parts += [f"## {_md(titles[key])}", _markdown_task(group, limit)]
     for kind, boards in by_kind(ranking).items():
-        if len(boards) > 1:
-            parts += [f"## {_md(overall_title(kind))}", _markdown_overall(boards, limit)]
+        if shared := common(boards):
+            parts += [f"## {_md(overall_title(kind))}", _markdown_overall(shared, titles, limit)]
     origin = origin_of(rows)
     parts.append(
         f"Made by `kanzoo leaderboard` from {origin['runs']}: kanzoo {_md(origin['kanzoo'])}, torch {_md(origin['torch'])}. "
@@ -118,17 +118,17 @@ def _markdown_task(group: Sequence[Ranked], limit: int | None) -> str:
     return "\n".join(lines) + ("\n\n" + " ".join(notes) if notes else "")
 
 
-def _markdown_overall(ranking: Mapping[Board, Sequence[Ranked]], limit: int | None) -> str:
-    lines = ["| # | model | mean rank | tasks | first places | win rate | normalised | failed |", "|--:|:--|--:|--:|--:|--:|--:|--:|"]
+def _markdown_overall(ranking: Mapping[Board, Sequence[Ranked]], titles: Mapping[Board, str], limit: int | None) -> str:
+    lines = ["| # | model | mean rank | first places | win rate | normalised | failed |", "|--:|:--|--:|--:|--:|--:|--:|"]
     standings = overall(ranking)
     for standing in standings[:limit]:
-        tasks = f"{standing.tasks} of {len(ranking)}"
         lines.append(
-            f"| {standing.rank} | {_md(standing.model)} | {standing.mean_rank:.2f} | {tasks} | {standing.wins} "
+            f"| {standing.rank} | {_md(standing.model)} | {standing.mean_rank:.2f} | {standing.wins} "
             f"| {format_share(standing.win_rate)} | {standing.normalised:.2f} | {standing.failed} |"
         )
     rest = len(standings) - len(standings[:limit])
     notes = [f"… and {rest} more."] if rest else []
+    notes.append(f"Over {', '.join(_md(titles[board]) for board in ranking)}.")
     notes.append("Win rate: share of the other models beaten. Normalised: 0 the worst score of a task, 1 the best.")
     found = field(ranking)
     if found:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from kanzoo.leaderboard.cost import COSTS, Cost, known_costs
 from kanzoo.leaderboard.number import format_count, format_number, format_score, format_share, is_percent, plural, score_parts, seed_count
 from kanzoo.leaderboard.rank_diagram import rank_diagram
-from kanzoo.leaderboard.ranking import Ranked, by_kind, overall, pareto, rank
+from kanzoo.leaderboard.ranking import Ranked, by_kind, common, overall, pareto, rank
 from kanzoo.leaderboard.summary import Board, latest, summarise
 from kanzoo.leaderboard.track import track_kind, track_order, track_words
 from kanzoo.leaderboard.versus import Versus, best_baseline, field, versus_baseline
@@ -67,7 +67,7 @@ def render_html(rows: Iterable[Row]) -> str:
         tracks=[(track, track_words(track) or track, track_kind(track)) for track in tracks],
         axes=[cost for cost in COSTS if cost.axis and (cost.key in known or not cost.optional)],
         costs=COSTS,
-        overalls=[_overall(kind, boards) for kind, boards in by_kind(ranking).items() if len(boards) > 1],
+        overalls=[_overall(kind, shared, titles) for kind, boards in by_kind(ranking).items() if (shared := common(boards))],
         origin=origin_of(rows),
     )
     return encodable(page) + "\n"
@@ -81,12 +81,12 @@ def _csp_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _overall(kind: str, boards: Mapping[Board, Sequence[Ranked]]) -> dict[str, Any]:
+def _overall(kind: str, boards: Mapping[Board, Sequence[Ranked]], titles: Mapping[Board, str]) -> dict[str, Any]:
     found = field(boards)
     return {
         "title": overall_title(kind),
         "kind": kind,
-        "tasks": len(boards),
+        "tasks": [titles[board] for board in boards],
         "standings": overall(boards),
         "field_words": field_words(found) if found else "",
         "diagram": Markup(rank_diagram(found)) if found else "",  # its text is escaped there

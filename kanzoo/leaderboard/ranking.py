@@ -6,7 +6,9 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
+from kanzoo.leaderboard.statistics import average_ranks
 from kanzoo.leaderboard.summary import Board, Direction, Summary
 from kanzoo.leaderboard.track import track_kind, track_order
 
@@ -30,7 +32,7 @@ class Standing:
         rank: place by mean rank; equal means share it.
         model: label of the model.
         basis: registry name of the basis; empty for a baseline.
-        mean_rank: mean of the ranks in the tasks. A task where every seed failed counts with the rank after the last.
+        mean_rank: mean of the ranks in the tasks, where equal scores share the mean of their ranks, and so do failed models, the last.
         tasks: how many tasks that is.
         wins: tasks where it is first.
         win_rate: share of the other models that it beats, over all tasks; an equal one counts half.
@@ -73,25 +75,47 @@ def by_kind(ranking: Mapping[Board, Sequence[Ranked]]) -> dict[str, dict[Board, 
     return {kind: {board: group for board, group in ranking.items() if track_kind(board.track) == kind} for kind, _ in kinds}
 
 
+def common(ranking: Mapping[Board, Sequence[Ranked]]) -> dict[Board, list[Ranked]]:
+    """Return two or more tasks with the models that were run on all of them, so many of both that the table is the largest.
+
+    Ranks over other tasks, or among other models, are other ranks: means of them do not compare. Of several configurations of a model
+    the best one counts. Give it the boards of one kind of track, see `by_kind`.
+
+    Returns:
+        The boards with these models alone, best first; empty when no two tasks share two models.
+    """
+    best = {board: best_by_label(group) for board, group in ranking.items()}
+    shared = dict.fromkeys(frozenset(best[one]) & frozenset(best[other]) for one, other in combinations(best, 2))
+    tables = [(models, [board for board, labels in best.items() if models <= labels.keys()]) for models in shared if len(models) > 1]
+    if not tables:
+        return {}
+    models, boards = max(tables, key=lambda table: (len(table[0]) * len(table[1]), len(table[1])))
+    return {board: [one for label, one in best[board].items() if label in models] for board in boards}
+
+
 def overall(ranking: Mapping[Board, Sequence[Ranked]]) -> list[Standing]:
     """Average the ranks of each model over the tasks that it was run on, best first; models that ran on fewer tasks come after.
 
-    Give it the boards of one kind of track, see `by_kind`.
+    Give it the boards of one kind of track, see `by_kind`, and of these what can be compared, see `common`.
 
     Models are matched by label; the baselines of the different networks (mlp, cnn) are one model. Where a task has several
     configurations with one label, the best one counts.
     """
     places: dict[str, list[Ranked]] = defaultdict(list)
+    ranks: dict[str, list[float]] = defaultdict(list)
+    wins: dict[str, int] = defaultdict(int)
     beaten: dict[str, list[float]] = defaultdict(list)
     normalised: dict[str, list[float]] = defaultdict(list)
     for group in ranking.values():
         best = best_by_label(group)
         costs = {label: cost(one.summary) for label, one in best.items()}
-        for label, one in best.items():
+        for (label, one), own in zip(best.items(), average_ranks(list(costs.values())), strict=True):
             places[label].append(one)
+            ranks[label].append(own)
+            wins[label] += costs[label] == min(costs.values()) < math.inf
             beaten[label] += [(costs[label] < other) + (costs[label] == other) / 2 for name, other in costs.items() if name != label]
             normalised[label].append(_normalised(costs[label], costs.values()))
-    means = {model: statistics.mean(one.rank for one in ones) for model, ones in places.items()}
+    means = {model: statistics.mean(own) for model, own in ranks.items()}
     order = {model: (-len(ones), means[model]) for model, ones in places.items()}
     return [
         Standing(
@@ -100,7 +124,7 @@ def overall(ranking: Mapping[Board, Sequence[Ranked]]) -> list[Standing]:
             basis=places[model][0].summary.basis,
             mean_rank=means[model],
             tasks=len(places[model]),
-            wins=sum(one.rank == 1 and one.summary.n > 0 for one in places[model]),
+            wins=wins[model],
             win_rate=statistics.mean(beaten[model]) if beaten[model] else math.nan,
             normalised=statistics.mean(normalised[model]),
             failed=sum(one.summary.n == 0 for one in places[model]),

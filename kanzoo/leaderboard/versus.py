@@ -106,7 +106,7 @@ class Field:
 def field(ranking: Mapping[Board, Sequence[Ranked]]) -> Field | None:
     """Compare the models that were run on every task by their ranks; None for fewer than two tasks or two such models.
 
-    Give it the boards of one kind of track, see `kanzoo.leaderboard.by_kind`.
+    Give it what can be compared, see `kanzoo.leaderboard.common`.
     """
     tasks = [best_by_label(group) for group in ranking.values()]
     models = sorted(set.intersection(*(set(task) for task in tasks))) if tasks else []
