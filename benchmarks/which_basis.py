@@ -11,7 +11,7 @@ from kanzoo.leaderboard import Board, Ranked, Summary, by_kind, common, overall,
 from kanzoo.leaderboard.number import format_number, format_p, format_share, plural, score_parts
 from kanzoo.leaderboard.ranking import best_by_label
 from kanzoo.leaderboard.track import track_words
-from kanzoo.leaderboard.versus import Versus, best_baseline, field, versus_baseline
+from kanzoo.leaderboard.versus import Versus, best_baseline, best_basis, field, versus_baseline
 from kanzoo.leaderboard.wording import field_words
 from kanzoo.record import Row
 
@@ -62,9 +62,9 @@ def render(rows: Iterable[Row]) -> str:
     return "\n\n".join(parts).rstrip() + "\n"
 
 
-def _best_basis(group: Sequence[Ranked]) -> tuple[Ranked | None, Versus | None]:
-    best = next((one for one in group if one.summary.basis and one.summary.n), None)
-    return best, versus_baseline(group).get(best.summary.model_key) if best else None
+def _best_basis(group: Sequence[Ranked]) -> tuple[Summary | None, Versus | None]:
+    best = best_basis(group)
+    return best, versus_baseline(group).get(best.model_key) if best else None
 
 
 def _short(kind: str, boards: Mapping[Board, Sequence[Ranked]]) -> str:
@@ -88,7 +88,7 @@ def _tasks(boards: Mapping[Board, Sequence[Ranked]]) -> str:
         baseline = best_baseline(group)
         title = ", ".join(filter(None, (group[0].summary.task, track_words(board.track))))
         cells = [f"`{title}`", group[0].summary.score_name]
-        for summary in (best.summary if best else None, baseline):
+        for summary in (best, baseline):
             cells += [f"`{summary.model}`", _score(summary)] if summary else ["–", ""]
         verdict = {"better": "ahead", "worse": "behind", "equal": "equal"}.get(versus.verdict, "–") if versus else "–"
         cells.append(f"{verdict}, {format_p(versus.p)}" if versus and verdict != "–" else verdict)

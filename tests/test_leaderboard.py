@@ -616,10 +616,22 @@ def test_winners_are_one_row_a_task() -> None:
     rows += [row("jacobi", score=0.5, task="cora")]
     rows += [row("gcn", score=0.5, task="tied", basis=""), row("jacobi", score=0.5, task="tied")]
     text = render_winners(rows)
-    assert "| digits | accuracy, higher is better | **bspline** | 90.00 % | mlp | 85.00 % | 3 × 1 |" in text
-    assert "| cora | accuracy, higher is better | **jacobi** | 50.00 % | – |  | 1 × 1 |" in text
-    assert "| tied | accuracy, higher is better | **jacobi** | 50.00 % | **gcn** | 50.00 % | 2 × 1 |" in text
+    assert "| digits | accuracy, higher is better | **bspline** | 90.00 % | mlp | 85.00 % | +5.00 % | 3 × 1 |" in text
+    assert "| cora | accuracy, higher is better | **jacobi** | 50.00 % | – |  |  | 1 × 1 |" in text
+    assert "| tied | accuracy, higher is better | **jacobi** | 50.00 % | **gcn** | 50.00 % | +0.00 % | 2 × 1 |" in text
     tracked = render_winners([*rows, *on("parameters=5000", rows)])
     assert tracked.splitlines()[:5] == text.splitlines()[:5]
     assert "The leaderboard has the tracks matched parameters too." in tracked
     assert render_winners([]) == "No results yet.\n"
+
+
+def test_winners_of_few_seeds_are_counted_where_others_have_five() -> None:
+    rows = [
+        row(model, seed, score + seed / 100, basis=basis)
+        for model, score, basis in (("a", 0.9, "a"), ("mlp", 0.5, ""))
+        for seed in range(5)
+    ]
+    text = render_winners([*rows, row("a", task="cora")])
+    assert "| digits | accuracy, higher is better | **a** | 92.00 ± 1.96 % | mlp | 52.00 ± 1.96 % | +40.00 %, p < 0.001 ▲ | 2 × 5 |" in text
+    assert "| cora |" not in text
+    assert "The leaderboard has 1 more task with fewer seeds too." in text

@@ -65,7 +65,7 @@ def test_equal_differences_on_few_seeds_are_no_certainty() -> None:
         rows = runs("kan", 0.98)[:seeds] + baseline("mlp", 0.97)[:seeds]
         (group,) = rank(summarise(rows)).values()
         (versus,) = versus_baseline(group).values()
-        assert versus.p < 1e-9
+        assert math.isnan(versus.p) if seeds < 5 else versus.p < 1e-9
         assert versus.verdict == verdict
 
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from kanzoo.leaderboard.cost import known_costs
-from kanzoo.leaderboard.number import format_share, score_parts, seed_count
+from kanzoo.leaderboard.number import format_share, plural, score_parts, seed_count
 from kanzoo.leaderboard.ranking import Ranked, by_kind, common, overall, rank
 from kanzoo.leaderboard.summary import Board, latest, summarise
-from kanzoo.leaderboard.versus import best_baseline, field, versus_baseline
+from kanzoo.leaderboard.versus import LEAST_SEEDS, best_baseline, best_basis, field, versus_baseline
 from kanzoo.leaderboard.wording import (
     better,
     encodable,
@@ -54,9 +54,10 @@ def render_markdown(rows: Iterable[Row], limit: int | None = None) -> str:
 
 
 def render_winners(rows: Iterable[Row]) -> str:
-    """Render one table with a row a task: the best model with a basis, the best baseline, and which of them is ahead.
+    """Render one table with a row a task: the best model with a basis, the best baseline, and what lies between them.
 
-    By the rules of the default track, where there is one; the other tracks are named below.
+    By the rules of the default track, where there is one; the other tracks are named below. Where some tasks have five seeds, those
+    with fewer are only counted: nothing can be told of them yet.
 
     Args:
         rows: in any order; `latest` is applied.
@@ -66,23 +67,33 @@ def render_winners(rows: Iterable[Row]) -> str:
     if not ranking:
         return "No results yet.\n"
     titles = task_titles(ranking)
-    lines = ["| task | score | best basis | | best baseline | | models × seeds |", "|:--|:--|:--|--:|:--|--:|--:|"]
-    (_, shown), *others = by_kind(ranking).items()
+    lines = ["| task | score | best basis | | best baseline | | difference | models × seeds |", "|:--|:--|:--|--:|:--|--:|--:|--:|"]
+    (_, boards), *others = by_kind(ranking).items()
+    shown = {board: group for board, group in boards.items() if max(one.summary.n for one in group) >= LEAST_SEEDS} or boards
     for board, group in shown.items():
-        done = [one for one in group if one.summary.n]
-        best = [next((one for one in done if bool(one.summary.basis) is kan), None) for kan in (True, False)]
+        best = best_basis(group), best_baseline(group)
+        places = {one.summary.model_key: one.rank for one in group}
+        first = min((places[one.model_key] for one in best if one), default=0)
         cells = [_md(titles[board]), f"{_md(group[0].summary.score_name)}, {better(group[0].summary.direction)}"]
         for one in best:
             if one is None:
                 cells += ["–", ""]
                 continue
-            mean, half, unit = score_parts(one.summary)
-            name = _md(one.summary.model)
-            cells += [f"**{name}**" if one.rank == 1 else name, f"{mean} {half}".strip() + unit]
+            mean, half, unit = score_parts(one)
+            name = _md(one.model)
+            cells += [f"**{name}**" if places[one.model_key] == first else name, f"{mean} {half}".strip() + unit]
+        cells.append(versus_words(versus_baseline(group).get(best[0].model_key), best[0].score_name) if best[0] else "")
         lines.append(f"| {' | '.join(cells)} | {len(group)} × {max((one.summary.n for one in group), default=0)} |")
-    note = "The first place is bold, by any margin, and shared by equals; ± is half the 95 % Student-t interval over seeds."
-    more = f" The leaderboard has the tracks {', '.join(kind for kind, _ in others)} too." if others else ""
-    lines.append(f"\n{note} From {origin_of(rows)['runs']}.{more}\n")
+    lines.append(
+        "\nThe better one is bold, by any margin; ± is half the 95 % Student-t interval over seeds; ▲ is ahead of the baseline and ▼ "
+        "behind it by more than chance (paired t-test, of logarithms for errors, by Holm for all models of the task). From "
+        f"{origin_of(rows)['runs']}."
+    )
+    more = [f"{plural(len(boards) - len(shown), 'more task')} with fewer seeds"] if len(shown) < len(boards) else []
+    more += [f"the tracks {', '.join(kind for kind, _ in others)}"] if others else []
+    if more:
+        lines[-1] += f" The leaderboard has {' and '.join(more)} too."
+    lines.append("")
     return encodable("\n".join(lines))
 
 

@@ -29,7 +29,7 @@ class Versus:
 
     Attributes:
         comparison: seed by seed.
-        p: its p-value after Holm's correction for all models of the task.
+        p: its p-value after Holm's correction for all models of the task that have a verdict; NaN for the others.
         verdict: `better` or `worse` where p is below 0.05, `equal` where it is not, `unknown` for fewer than five common seeds: of three,
             equal differences of accuracies that count few samples would pass for certainty.
     """
@@ -40,8 +40,18 @@ class Versus:
 
 
 def best_baseline(group: Sequence[Ranked]) -> Summary | None:
-    """Return the baseline with the best mean score of a task; None when none finished."""
-    return next((one.summary for one in group if not one.summary.basis and one.summary.n), None)
+    """Return the baseline with the best mean score of a task, of those with five seeds where there are any; None when none finished."""
+    return _first([one.summary for one in group if not one.summary.basis and one.summary.n])
+
+
+def best_basis(group: Sequence[Ranked]) -> Summary | None:
+    """Return the model with a basis that has the best mean score of a task, likewise."""
+    return _first([one.summary for one in group if one.summary.basis and one.summary.n])
+
+
+def _first(best_first: Sequence[Summary]) -> Summary | None:
+    """Return the best of those that a verdict can be given of: the mean of fewer seeds comes first by luck more easily."""
+    return next(iter([one for one in best_first if one.n >= LEAST_SEEDS] or best_first), None)
 
 
 def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
@@ -58,7 +68,7 @@ def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
         return {}
     others = [one.summary for one in group if one.summary.n and one.summary.model_key != baseline.model_key]
     comparisons = [_compare(summary, baseline) for summary in others]
-    adjusted = holm([comparison.p for comparison in comparisons])
+    adjusted = holm([comparison.p if comparison.n >= LEAST_SEEDS else math.nan for comparison in comparisons])
     return {
         summary.model_key: Versus(comparison, p, _verdict(comparison, p, summary))
         for summary, comparison, p in zip(others, comparisons, adjusted, strict=True)
@@ -75,7 +85,7 @@ def _by_seed(summary: Summary) -> dict[int, float]:
 
 
 def _verdict(comparison: Comparison, p: float, summary: Summary) -> str:
-    if math.isnan(p) or comparison.n < LEAST_SEEDS:
+    if math.isnan(p):
         return "unknown"
     if p >= ALPHA:
         return "equal"
