@@ -17,7 +17,7 @@ class ModelConfig:
     Further baselines: `learnable_activation` has functions of the section `basis` on nodes, `siren` sines of the frequency `omega`, and
     `fourier_features` so many random `features` of frequencies about `sigma` before its first dense layer; see `kanzoo.layers.control`.
     `squash`, `residual`, `extrapolate`, `bias` and `init` are those of the KAN layers; of the baselines `learnable_activation` alone has
-    `squash` and `extrapolate`.
+    `squash` and `extrapolate`. `activation` stands between KAN layers, which need none.
     `norm` normalises layers of both at the place `norm_at`, see `kanzoo.layers.factory.Layers`.
     `width` is a factor on the hidden widths that the task asks for: the same task with a network of another size. `parameters` has the
     width solved for, so that the network has as many trainable parameters as can be nearest to this budget.
@@ -29,6 +29,7 @@ class ModelConfig:
     extrapolate: Literal["linear", "clamp", "zero", "error", "basis"] = "linear"
     bias: bool = True
     init: str | None = None
+    activation: Literal["none", "silu"] = "none"
     norm: Literal["none", "layer", "batch"] = "none"
     norm_at: Literal["between", "before", "after"] = "between"
     width: Annotated[float, Gt(0)] = 1.0
@@ -126,7 +127,7 @@ def trainer_identity(trainer: Section) -> Section:
 def model_identity(model: Section) -> Section:
     """Return what of a model's section decides the network; keys that came later are no part of it while they change nothing."""
     idle = [key for key in ("norm", "norm_at") if model["norm"] == "none"] + [
-        key for key in ("init", "parameters") if model.get(key) is None
+        key for key in ("init", "parameters", "activation") if model.get(key) in (None, "none")
     ]
     return {key: value for key, value in model.items() if key not in idle}
 

@@ -39,7 +39,7 @@ from kanzoo.cell import (
 from kanzoo.config_file import read
 from kanzoo.errors import InvalidInput, suggest
 from kanzoo.initial import check_formula
-from kanzoo.registry import find, plugins
+from kanzoo.registry import Plugin, find, plugins
 from kanzoo.section import cell_schema, plugin_section, refinement, validated
 from kanzoo.signature import class_constant
 
@@ -203,7 +203,7 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
     digest = _digest(plugin, task, data_dir)
     origin = find("basis", basis["name"]) if basis else plugin
     task_identity = {
-        "task": {key: value for key, value in task.items() if key != "file"},  # a path is not part of what is computed
+        "task": _task_identity(plugin, task),
         "version": class_constant(plugin, "version") or 1,
         "data": digest,
         "plugin": f"{plugin.distribution} {plugin.version}",
@@ -247,6 +247,12 @@ def _cell(source: str, content: dict[str, Any], own: list[str], overrides: list[
         track=track(model, trainer, tuner),
         command=" ".join(["kanzoo run", source, *map(_quote, [*own, *overrides])]),
     )
+
+
+def _task_identity(plugin: Plugin, task: Section) -> Section:
+    """Return what of a task's section decides the task: no path, and no key of its class's `late` while that has its default."""
+    schema, late = cell_schema("task", plugin.name), class_constant(plugin, "late") or ()
+    return {key: value for key, value in task.items() if key != "file" and not (key in late and value == schema[key].default)}
 
 
 def _model_section(content: Mapping[str, Any]) -> Section:

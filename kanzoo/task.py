@@ -114,6 +114,7 @@ class Task(LightningModule, ABC):
         score: the ranked metric, a key of `metrics()` or of `report().metrics`.
         direction: whether the score is better when smaller (`min`) or larger (`max`).
         version: raise it when scores of an older version no longer compare.
+        late: arguments that came later: with its default, one of them is no part of the identity of an experiment.
         sources: `module:function` of a torch-free function `(arguments, data_dir) -> digest` that refuses wrong files, columns or
             formulas with `InvalidInput`, before anything heavy is imported, and names the data that an experiment rests on.
         official_split: whether the parts are the publisher's, the same for every seed.
@@ -123,6 +124,7 @@ class Task(LightningModule, ABC):
     score: ClassVar[str]
     direction: ClassVar[Literal["min", "max"]]
     version: ClassVar[int] = 1
+    late: ClassVar[tuple[str, ...]] = ()
     sources: ClassVar[str | None] = None
     baseline: ClassVar[str | None] = None
 

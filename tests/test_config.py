@@ -116,7 +116,8 @@ def test_a_sweep_gives_every_combination():
 def test_defaults_come_from_the_signature():
     cell = one("digits_dense", "basis.name=bspline")
     assert cell.basis == {"name": "bspline", "degree": 3, "grid_size": 5, "domain": (-1.0, 1.0), "grid_uniformity": 0.02}
-    assert set(cell.task) == {"name", "dataset", "network", "hidden", "channels", "kernel_size"}
+    conv = {"channels", "kernel_size", "padding", "batch_norm", "strides", "average"}
+    assert set(cell.task) == {"name", "dataset", "network", "hidden"} | conv
     assert (cell.model["residual"], cell.trainer["optimizer"], cell.seed) == ("silu", "adamw", 0)
     assert (cell.score, cell.direction, cell.name) == ("accuracy", "max", "digits_dense")
 
@@ -236,6 +237,23 @@ def test_spelling_a_default_changes_nothing(overrides):
 def test_the_order_of_overrides_changes_nothing():
     overrides = ["basis.name=fourier", "basis.degree=3", "seed=2", "trainer.lr=0.1"]
     assert len({one("digits_dense", *order).config_hash for order in (overrides, overrides[::-1])}) == 1
+
+
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [
+        ("padding=same", "padding=valid"),
+        ("batch_norm=true", "batch_norm=false"),
+        ("strides=[]", "strides=[1,2]"),
+        ("average=false", "average=true"),
+    ],
+)
+def test_a_late_argument_of_a_task_is_part_of_the_identity_where_it_is_not_its_default(usual, other):
+    plain = one("digits_conv", "task.kernel_size=1")
+    assert one("digits_conv", "task.kernel_size=1", f"task.{usual}").config_hash == plain.config_hash
+    changed = one("digits_conv", "task.kernel_size=1", f"task.{other}")
+    assert changed.config_hash != plain.config_hash
+    assert changed.task_key != plain.task_key
 
 
 def test_how_seeds_are_trained_is_no_part_of_the_identity():

@@ -102,7 +102,7 @@ def test_widths_are_checked(widths, make):
         ((1, (8, 8), [], [2]), r"channels must be 1 or more integers >= 1, got \[\]"),
         ((1, (8, 8), [4], []), r"widths must be 1 or more integers >= 1, got \[\]"),
         ((1, (8, 8), [4, 0], [2]), r"channels must be 1 or more integers >= 1, got \[4, 0\]"),
-        ((1, (8, 8), [4, 4, 4, 4], [2]), "channels must be at most log2 of the image size"),
+        ((1, (8, 8), [4, 4, 4, 4], [2]), r"channels must be of length <= 3 for the image size \(8, 8\), got \[4, 4, 4, 4\]"),
     ],
 )
 def test_conv_sizes_are_checked(arguments, message):
@@ -229,6 +229,41 @@ def test_grid_update_counts_layers_and_removes_its_hooks():
     with pytest.raises(RuntimeError):
         net.update_grid(uniform(50, 7))
     assert not any(layer._forward_pre_hooks for layer in net)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kinds", "features"),
+    [
+        ({}, "CBPCBPFL", 5 * 2 * 2),
+        ({"batch_norm": False}, "CPCPFL", 5 * 2 * 2),
+        ({"padding": "valid", "kernel_size": 2}, "CBPCBPFL", 5 * 1 * 1),
+        ({"padding": "valid", "strides": [1, 2]}, "CBCBFL", 5 * 2 * 3),
+        ({"strides": [1, 2], "batch_norm": False}, "CCFL", 5 * 4 * 5),
+        ({"strides": [2, 2], "padding": "valid"}, "CBCBFL", 5 * 1 * 1),
+        ({"average": True}, "CBPCBPAFL", 5),
+    ],
+)
+def test_how_convolutions_are_laid_out(shape, kinds, features):
+    letters = {nn.BatchNorm2d: "B", nn.MaxPool2d: "P", nn.AdaptiveAvgPool2d: "A", nn.Flatten: "F"}
+    net, x = ConvKAN(1, (8, 10), [4, 5], [3], Chebyshev, **shape), uniform(2, 1, 8, 10)
+    assert "".join(letters.get(type(part), "L" if part is net[-1] else "C") for part in net) == kinds
+    assert net[-1].in_features == features
+    assert net(x).shape == CNN(1, (8, 10), [4, 5], [3], **shape)(x).shape == (2, 3)
+    assert [part.padding for part in net if isinstance(part, KANConv2d)] == [(0, 0) if "padding" in shape else (1, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"padding": "full"}, "padding must be one of same, valid, got 'full'"),
+        ({"strides": [1]}, r"strides must be one for each of channels \[4, 5\], or none, got \[1\]"),
+        ({"strides": [1, 0]}, "stride must be one or two integers >= 1, got 0"),
+        ({"padding": "valid", "kernel_size": 5}, r"channels must be of length <= 1 for the image size \(8, 10\)"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        ConvKAN(1, (8, 10), [4, 5], [3], Chebyshev, **shape)
 
 
 def test_networks_from_any_factory():

@@ -104,7 +104,13 @@ def test_the_identity_is_that_of_the_resolved_config(tmp_path):
 
 @pytest.mark.parametrize("name", ["digits_dense", "digits_conv"])
 @pytest.mark.parametrize(
-    ("idle", "key"), [("model.norm=none", "model.norm=batch"), ("model.norm_at=after", None), ("model.init=", "model.init=0.2")]
+    ("idle", "key"),
+    [
+        ("model.norm=none", "model.norm=batch"),
+        ("model.norm_at=after", None),
+        ("model.init=", "model.init=0.2"),
+        ("model.activation=none", "model.activation=silu"),
+    ],
 )
 @pytest.mark.parametrize("model", ["kan", "baseline"])
 def test_options_that_change_nothing_are_no_part_of_the_identity(name, idle, key, model):
@@ -142,6 +148,7 @@ def test_a_preset_of_ones_own(tmp_path):
         (["+preset=fast_kan", "basis.degree=3"], "unknown key 'basis.degree'", "Keys: "),
         (["model.init=fast"], "model.init must be a formula of fan_in, fan_out, K and numbers", ""),
         (["model.norm=instance"], "model.norm must be one of none, layer, batch, got 'instance'", ""),
+        (["model.activation=relu"], "model.activation must be one of none, silu, got 'relu'", ""),
         (["model.norm_at=inside"], "model.norm_at must be one of between, before, after, got 'inside'", ""),
     ],
 )
@@ -211,6 +218,71 @@ def test_efficient_kan_in_a_convolution_is_its_layer_on_every_patch():
     values = cox_de_boor(patches, even_knots(5, 3), 3)
     y = torch.einsum("npik,oik->nop", values, coeff) + torch.einsum("npi,oi->nop", F.silu(patches), conv.residual_weight.flatten(1))
     torch.testing.assert_close(conv(x), y.view(3, -1, 8, 8))
+
+
+KKAN_SMALL = ("task.dataset=mnist_5k", "task.channels=[5,5]", "task.padding=valid", "task.batch_norm=false")
+
+
+def test_kan_conv_is_a_spline_layer_on_every_patch_with_max_pooling_and_no_padding():
+    model = network("kan_conv", *KKAN_SMALL, config="digits_conv")
+    x = expected = inputs(3, 784).view(3, 1, 28, 28)
+    convs = [part for part in model.modules() if isinstance(part, KANConv2d)]
+    for conv, size in zip(convs, (26, 11), strict=True):
+        patches = F.unfold(expected, 3).transpose(1, 2)  # (images, places, channels x points)
+        values = cox_de_boor(patches, even_knots(10, 3), 3)
+        y = torch.einsum("npjk,ojk->nop", values, conv.coeff.flatten(1, 3)) + (
+            F.silu(patches) @ conv.residual_weight.flatten(1).T
+        ).transpose(1, 2)
+        expected = F.max_pool2d(y.view(3, 5, size, size), 2)
+        assert conv.bias is None
+    (dense,) = kan_layers(model)
+    torch.testing.assert_close(model(x), spline_layer(dense, expected.flatten(1), 10))
+    edges = sum(part.residual_weight.numel() for part in (*convs, dense))
+    assert sum(num_parameters(model).values()) + edges == 22_800  # the table's 22.80 K; another number an edge is in the original
+
+
+def kagn_layer(layer, x, kernel_size=3, stride=1):
+    """Return what the published layer of images gives before its normalisation, with a constant on every edge, of padded images."""
+    patches = F.unfold(x, kernel_size, padding=kernel_size // 2, stride=stride)  # (images, channels x points, places)
+    z, w = patches.tanh(), layer.expansion.basis.recurrence
+    polynomials = [torch.ones_like(z), z]
+    for n in range(1, len(w) + 1):
+        m = n + 1
+        beta = ((m + n) * (m - n) * n**2) / (m**2 / (4.0 * n**2 - 1.0)) * w[n - 1]
+        polynomials.append(z * polynomials[-1] - beta * polynomials[-2])
+    coeff = layer.coeff.flatten(1, -2)
+    constants = torch.randn(coeff.shape[:2], generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    constants += ((layer.bias * (1 + math.exp(-1)) - constants.sum(1)) / coeff.shape[1]).unsqueeze(1)
+    y = torch.einsum("knjp,ojk->nop", F.silu(torch.stack(polynomials)), torch.cat([constants.unsqueeze(-1), coeff], -1))
+    y = y + layer.residual_weight.flatten(1) @ F.silu(patches)
+    return y.unflatten(-1, [(length - 1) // stride + 1 for length in x.shape[2:]])
+
+
+def batch_normalised(x, norm):
+    return F.batch_norm(x, None, None, norm.weight, norm.bias, training=True)
+
+
+def test_torch_conv_kan_is_silu_of_learnt_polynomials_of_tanh_beside_silu_with_batch_normalisation():
+    shape = ("task.channels=[3,4,5]", "task.strides=[1,2,2]", "task.average=true", "task.batch_norm=false")
+    model = network("torch_conv_kan", *shape, config="digits_conv")
+    x = y = inputs(6).view(6, 1, 8, 8)
+    convs = [part for part in model.modules() if isinstance(part, KANConv2d)]
+    for index, (conv, norm, stride) in enumerate(zip(convs, norms(model, nn.BatchNorm2d), (1, 2, 2), strict=True)):
+        y = batch_normalised(kagn_layer(conv, F.silu(y) if index else y, stride=stride), norm)
+    (dense,), (norm,) = kan_layers(model), norms(model, nn.BatchNorm1d)
+    y = kagn_layer(dense, F.silu(y.mean((2, 3), keepdim=True)), kernel_size=1)
+    torch.testing.assert_close(model(x), batch_normalised(y, norm).flatten(1))
+
+
+def test_torch_conv_kan_has_the_parameters_of_the_table_but_for_constants_and_idle_numbers():
+    shape = ("task.channels=[32,64,128,256]", "task.strides=[1,2,2,1]", "task.average=true", "task.batch_norm=false")
+    model = build(one("+preset=torch_conv_kan", *shape, config="digits_conv")).model
+    convs = [part for part in model.modules() if isinstance(part, KANConv2d)]
+    numbers = sum(parameter.numel() for part in (*convs, *norms(model, nn.BatchNorm2d)) for parameter in part.parameters())
+    for conv in convs:
+        numbers += conv.residual_weight.numel() - conv.out_channels + 2  # constants, no bias, and w_0 and w_3, which nothing reads
+        assert float((conv.coeff.std() / conv.residual_weight.std()).detach()) == pytest.approx((4 * conv.out_channels) ** -0.5, rel=0.1)
+    assert numbers + 256 * 10 + 10 == 1_940_346  # with an ordinary linear layer
 
 
 @pytest.mark.slow
@@ -374,7 +446,10 @@ def test_coefficients_begin_as_published(preset, std):
         assert float(layer.coeff.detach().std()) == pytest.approx(expected, rel=0.1)
 
 
-@pytest.mark.parametrize(("preset", "grid_size", "noise", "scale"), [("efficient_kan", 5, 0.1, 3**-0.5), ("pykan", 3, 0.3, 1.0)])
+@pytest.mark.parametrize(
+    ("preset", "grid_size", "noise", "scale"),
+    [("efficient_kan", 5, 0.1, 3**-0.5), ("kan_conv", 10, 0.1, 3**-0.5), ("pykan", 3, 0.3, 1.0)],
+)
 def test_splines_begin_as_large_as_those_fitted_to_noise_at_the_knots(preset, grid_size, noise, scale):
     draw = torch.rand(grid_size + 1, 4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.5
     knots = even_knots(grid_size, 3)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 import torch
 from torch import Generator, nn
@@ -17,6 +17,7 @@ from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.norm import Norm, NormAt, check_norm, normalised
 from kanzoo.layers.squash import Squash
 
+Activation = Literal["none", "silu"]
 ConvName = Literal["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"]
 
 _KAN: dict[ConvName, Callable[..., nn.Module]] = {
@@ -117,10 +118,14 @@ class KANLayers(Layers):
         extrapolate: as in `KANLinear`.
         bias: as in `KANLinear`; without one, a layer of local functions changes its output only where it sees samples.
         init: as in `KANLinear`.
+        activation: `silu` stands before each layer but the first, behind a normalisation, as in `PlainLayers`; or `none`.
         norm: as in `Layers`.
         norm_at: as in `Layers`.
         width: factor on hidden widths.
         generator: source of the initial coefficients of all layers.
+
+    Raises:
+        ValueError: `activation`, `norm` or `norm_at` is not allowed.
 
     Example:
         >>> from kanzoo.models import DenseNet
@@ -139,22 +144,29 @@ class KANLayers(Layers):
         extrapolate: Extrapolate = "linear",
         bias: bool = True,
         init: str | None = None,
+        activation: Activation = "none",
         norm: Norm = "none",
         norm_at: NormAt = "between",
         width: float = 1.0,
         generator: Generator | None = None,
     ) -> None:
         check_norm(norm, norm_at)
+        if activation not in get_args(Activation):
+            raise ValueError(f"activation must be one of {', '.join(get_args(Activation))}, got {activation!r}")
+        self.activation = activation
         self.basis, self.squash, self.residual, self.extrapolate, self.bias = basis, squash, residual, extrapolate, bias
         self.init, self.norm, self.norm_at, self.width, self.generator = init, norm, norm_at, width, generator
 
     def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
-        return KANLinear(in_features, out_features, **self._options())
+        return self._activated(KANLinear(in_features, out_features, **self._options()), first)
 
     def _convolution(
         self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
     ) -> nn.Module:
-        return _KAN[name](in_channels, out_channels, kernel_size, **self._options(), **options)
+        return self._activated(_KAN[name](in_channels, out_channels, kernel_size, **self._options(), **options), first)
+
+    def _activated(self, layer: nn.Module, first: bool) -> nn.Module:
+        return layer if first or self.activation == "none" else nn.Sequential(nn.SiLU(), layer)
 
     def _options(self) -> dict[str, Any]:
         names = ("basis", "squash", "residual", "extrapolate", "bias", "init", "generator")

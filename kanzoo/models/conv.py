@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal, TypedDict, Unpack, get_args
 
 from torch import Generator, Tensor, nn
 
@@ -13,9 +14,21 @@ from kanzoo.layers.squash import Squash
 from kanzoo.models.dense import check_widths
 from kanzoo.models.grid import update_grid
 
+Padding = Literal["same", "valid"]
+
+
+class ConvShape(TypedDict, total=False):
+    """The arguments of a `ConvNet` that say how its convolutions are laid out."""
+
+    kernel_size: int
+    padding: Padding
+    batch_norm: bool
+    strides: Sequence[int]
+    average: bool
+
 
 class ConvNet(nn.Sequential):
-    """Convolutions from a factory, each with batch normalisation and max pooling by two; then dense layers over the flat map.
+    """Convolutions from a factory, each with batch normalisation and max pooling by two unless told otherwise; then dense layers.
 
     Args:
         layers: the factory.
@@ -23,7 +36,14 @@ class ConvNet(nn.Sequential):
         image_size: height and width in pixels.
         channels: output channels of each convolution.
         widths: `[hidden…, out]` of the dense layers.
-        kernel_size: height and width of each kernel; the image keeps its size (padding kernel_size // 2).
+        kernel_size: height and width of each kernel.
+        padding: `same` puts kernel_size // 2 zeros around, so that an odd kernel keeps the size of the image; `valid` none.
+        batch_norm: whether each convolution has a batch normalisation behind it.
+        strides: one for each convolution, instead of the max poolings; none leaves the poolings.
+        average: whether the dense layers see the means of the last channels, not all of their places.
+
+    Raises:
+        ValueError: a number is not allowed, or the image is too small.
     """
 
     def __init__(
@@ -35,19 +55,37 @@ class ConvNet(nn.Sequential):
         widths: Sequence[int],
         *,
         kernel_size: int = 3,
+        padding: Padding = "same",
+        batch_norm: bool = True,
+        strides: Sequence[int] = (),
+        average: bool = False,
     ) -> None:
+        if padding not in get_args(Padding):
+            raise ValueError(f"padding must be one of {', '.join(get_args(Padding))}, got {padding!r}")
+        if strides and len(strides) != len(channels):
+            raise ValueError(f"strides must be one for each of channels {list(channels)}, or none, got {list(strides)}")
         all_channels = (in_channels, *map(layers.scaled, check_widths(channels, "channels", 1)))
-        height, width = image_size
+        zeros = kernel_size // 2 if padding == "same" else 0
+        size = image_size
         parts: list[nn.Module] = []
         for index, (fan_in, fan_out) in enumerate(pairwise(all_channels)):
-            parts.append(layers.conv2d(fan_in, fan_out, kernel_size, padding=kernel_size // 2, first=index == 0))
-            parts += [nn.BatchNorm2d(fan_out), nn.MaxPool2d(2)]
-            height, width = height // 2, width // 2
-        if min(height, width) < 1:
-            raise ValueError(f"channels must be at most log2 of the image size {image_size}, got {list(channels)}")
+            stride = strides[index] if strides else 1
+            parts.append(layers.conv2d(fan_in, fan_out, kernel_size, stride=stride, padding=zeros, first=index == 0))
+            if batch_norm:
+                parts.append(nn.BatchNorm2d(fan_out))
+            height, width = ((length + 2 * zeros - kernel_size) // stride + 1 for length in size)
+            if not strides:
+                parts.append(nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+            size = height, width
+            if min(size) < 1:
+                raise ValueError(f"channels must be of length <= {index} for the image size {image_size}, got {list(channels)}")
+        if average:
+            parts.append(nn.AdaptiveAvgPool2d(1))
+            size = 1, 1
         parts.append(nn.Flatten())
         *hidden, last = check_widths(widths, "widths", 1)
-        dense = (all_channels[-1] * height * width, *map(layers.scaled, hidden), last)
+        dense = (all_channels[-1] * size[0] * size[1], *map(layers.scaled, hidden), last)
         parts += [layers.linear(fan_in, fan_out) for fan_in, fan_out in pairwise(dense)]
         super().__init__(*parts)
 
@@ -75,14 +113,14 @@ class ConvKAN(ConvNet):
         widths: Sequence[int],
         basis: BasisFactory,
         *,
-        kernel_size: int = 3,
         squash: Squash = "tanh",
         residual: Residual = "silu",
         extrapolate: Extrapolate = "linear",
         generator: Generator | None = None,
+        **shape: Unpack[ConvShape],
     ) -> None:
         layers = KANLayers(basis, squash=squash, residual=residual, extrapolate=extrapolate, generator=generator)
-        super().__init__(layers, in_channels, image_size, channels, widths, kernel_size=kernel_size)
+        super().__init__(layers, in_channels, image_size, channels, widths, **shape)
 
 
 class CNN(ConvNet):
@@ -95,7 +133,7 @@ class CNN(ConvNet):
         channels: Sequence[int],
         widths: Sequence[int],
         *,
-        kernel_size: int = 3,
         generator: Generator | None = None,
+        **shape: Unpack[ConvShape],
     ) -> None:
-        super().__init__(PlainLayers(generator=generator), in_channels, image_size, channels, widths, kernel_size=kernel_size)
+        super().__init__(PlainLayers(generator=generator), in_channels, image_size, channels, widths, **shape)

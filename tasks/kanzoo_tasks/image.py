@@ -11,7 +11,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from kanzoo.layers.factory import Layers
-from kanzoo.models import ConvNet, DenseNet
+from kanzoo.models import ConvNet, ConvShape, DenseNet
 from kanzoo.signature import checked
 from kanzoo.task import Batch, Data, Task
 from kanzoo_tasks.data import image
@@ -28,8 +28,12 @@ class Image(Task):
         network: `dense` on the flat image, or `conv`.
         hidden: widths of the hidden dense layers of either network; none lets the pixels, or the last convolution, meet the ten
             classes at once.
-        channels: output channels of each convolution of `conv`; each halves the image.
-        kernel_size: height and width of the kernels of `conv`; odd.
+        channels: output channels of each convolution of `conv`; each halves the image, unless there are `strides`.
+        kernel_size: height and width of the kernels of `conv`; odd where the padding is `same`.
+        padding: `same` puts zeros around images, so that convolutions keep their size, `valid` does not.
+        batch_norm: whether each convolution of `conv` has a batch normalisation behind it.
+        strides: one for each convolution of `conv`, instead of max pooling by two behind each; none leaves the poolings.
+        average: whether dense layers of `conv` see the means of the last channels, not all of their places.
 
     Example:
         >>> from kanzoo.layers.factory import PlainLayers
@@ -42,6 +46,7 @@ class Image(Task):
     score = "accuracy"
     direction = "max"
     sources = "kanzoo_tasks.data.sources:image_sources"
+    late = ("padding", "batch_norm", "strides", "average")
 
     @checked
     def __init__(
@@ -52,11 +57,17 @@ class Image(Task):
         hidden: list[Annotated[int, Ge(1)]] = [64],  # noqa: B006  the schema's default, copied below
         channels: Annotated[list[Annotated[int, Ge(1)]], MinLen(1)] = [8, 16],  # noqa: B006  as above
         kernel_size: Annotated[int, Ge(1)] = 3,
+        padding: Literal["same", "valid"] = "same",
+        batch_norm: bool = True,
+        strides: list[Annotated[int, Ge(1)]] = [],  # noqa: B006  as above
+        average: bool = False,
     ) -> None:
         super().__init__()
-        check_network(dataset, network, channels, kernel_size)
+        if network == "conv":
+            check_network(dataset, channels, kernel_size, padding, strides)
         self.dataset: image.Name = dataset
-        self.network, self.hidden, self.channels, self.kernel_size = network, list(hidden), list(channels), kernel_size
+        self.network, self.hidden, self.channels = network, list(hidden), list(channels)
+        self.shape = ConvShape(kernel_size=kernel_size, padding=padding, batch_norm=batch_norm, strides=list(strides), average=average)
 
     def load(self, data_dir: Path | None, seed: int) -> Data:
         """Return pixels, `(samples, pixels)` for `dense` and `(samples, 1, height, width)` for `conv`, and classes `(samples,)`."""
@@ -73,7 +84,7 @@ class Image(Task):
         size = image.KINDS[self.dataset].size
         if self.network == "dense":
             return DenseNet(layers, [size[0] * size[1], *self.hidden, image.NUM_CLASSES])
-        return ConvNet(layers, 1, size, self.channels, [*self.hidden, image.NUM_CLASSES], kernel_size=self.kernel_size)
+        return ConvNet(layers, 1, size, self.channels, [*self.hidden, image.NUM_CLASSES], **self.shape)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the cross entropy; prediction is logits."""

@@ -32,6 +32,23 @@ def test_where_a_network_is_normalised(factory, norm, norm_at, order):
     assert net(torch.randn(7, 6)).shape == (7, 3)
 
 
+@pytest.mark.parametrize(("norm_at", "order"), [("between", "LNALNAL"), ("before", "NLNALNAL"), ("after", "LNALNALN")])
+def test_an_activation_stands_before_each_layer_but_the_first_behind_the_normalisation(norm_at, order):
+    layers = KANLayers(Chebyshev, activation="silu", norm="batch", norm_at=norm_at)
+    net, x = DenseNet(layers, [6, 5, 4, 3]), torch.randn(7, 6)
+    leaves = {"KANLinear": "L", "BatchNorm": "N", "SiLU": "A"}
+    assert "".join(leaves.get(type(part).__name__, "") for part in net.modules()) == order
+    y = x
+    for part in net.modules():
+        if type(part).__name__ in leaves:
+            y = F.silu(y) if isinstance(part, nn.SiLU) else part(y)
+    torch.testing.assert_close(net(x), y)
+    conv = ConvNet(layers, 1, (8, 8), [4, 4], [10])
+    assert sum(isinstance(part, nn.SiLU) for part in conv.modules()) == 2
+    with pytest.raises(ValueError, match="activation must be one of none, silu, got 'relu'"):
+        KANLayers(Chebyshev, activation="relu")
+
+
 def test_without_a_norm_nothing_is_wrapped():
     assert kinds(DenseNet(KANLayers(Chebyshev, norm_at="after"), [6, 5, 3]), {LayerNorm, BatchNorm}) == "LL"
 

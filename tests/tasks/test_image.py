@@ -16,6 +16,7 @@ from torchvision import datasets
 
 from kanzoo.errors import InvalidInput
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
+from kanzoo.models import ConvNet
 from kanzoo.registry import Plugin
 from kanzoo.signature import arguments, check_values, class_constant
 from kanzoo.task import Optimization
@@ -50,6 +51,10 @@ def test_the_schema_is_read_from_the_source() -> None:
         ({"channels": [1] * 5}, r"task\.channels must be of length <= 4 for images of 28 x 28 pixels, got \[1, 1, 1, 1, 1\]"),
         ({"dataset": "digits", "channels": [1] * 4}, "length <= 3 for images of 8 x 8"),
         ({"kernel_size": 4}, r"task\.kernel_size must be odd, got 4"),
+        ({"padding": "valid", "channels": [1] * 4}, "length <= 3 for images of 28 x 28"),
+        ({"padding": "valid", "kernel_size": 6, "dataset": "digits"}, "length <= 1 for images of 8 x 8"),
+        ({"strides": [2]}, r"task\.strides must be one for each of task\.channels \[8, 16\], or none, got \[2\]"),
+        ({"padding": "valid", "strides": [2, 2], "dataset": "digits", "kernel_size": 5}, "length <= 1 for images of 8 x 8"),
     ],
 )
 def test_a_network_that_does_not_fit_is_refused(changes: dict[str, object], message: str) -> None:
@@ -64,6 +69,22 @@ def test_a_network_that_does_not_fit_is_refused(changes: dict[str, object], mess
 def test_the_largest_networks_fit(channels: list[int], kernel_size: int) -> None:
     task = prepared(dataset="digits", network="conv", hidden=[], channels=channels, kernel_size=kernel_size)
     assert task(task.data.test.tensors[0][:2]).shape == (2, 10)
+
+
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("strides", [[], [1, 1], [3, 1], [2, 4]])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 7])
+def test_a_network_that_is_not_refused_can_be_built(kernel_size: int, padding: str, strides: list[int], average: bool) -> None:
+    shape = {"kernel_size": kernel_size, "padding": padding, "strides": strides}
+    try:
+        task = Image(dataset="digits", network="conv", hidden=[], channels=[2, 3], average=average, **shape)  # type: ignore[arg-type]
+    except InvalidInput:
+        if padding == "valid" or kernel_size % 2:
+            with pytest.raises(ValueError, match="channels must be of length"):
+                ConvNet(PlainLayers(), 1, (8, 8), [2, 3], [10], **shape)  # type: ignore[arg-type]
+        return
+    assert task.build_model(PlainLayers())(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
 def test_digits() -> None:

@@ -109,15 +109,24 @@ def image_sources(arguments: Mapping[str, Any], data_dir: Path | None) -> str:
     Raises:
         InvalidInput: a file is damaged, or the network does not fit the images.
     """
-    check_network(arguments["dataset"], arguments["network"], arguments["channels"], arguments["kernel_size"])
+    if arguments["network"] == "conv":
+        check_network(*(arguments[name] for name in ("dataset", "channels", "kernel_size", "padding", "strides")))
     return image.identity(arguments["dataset"], data_dir)
 
 
-def check_network(dataset: image.Name, network: str, channels: Sequence[int], kernel_size: int) -> None:
-    """Raise InvalidInput when a convolutional network does not fit the images: each convolution halves them."""
-    height, width = image.KINDS[dataset].size
-    most = min(height, width).bit_length() - 1
-    if network == "conv" and len(channels) > most:
-        raise InvalidInput(f"task.channels must be of length <= {most} for images of {height} x {width} pixels, got {list(channels)}")
-    if network == "conv" and kernel_size % 2 == 0:
+def check_network(dataset: image.Name, channels: Sequence[int], kernel_size: int, padding: str, strides: Sequence[int]) -> None:
+    """Raise InvalidInput when the convolutions do not fit the images: each halves them, or shrinks them by its stride."""
+    if padding == "same" and kernel_size % 2 == 0:
         raise InvalidInput(f"task.kernel_size must be odd, got {kernel_size}")
+    if strides and len(strides) != len(channels):
+        raise InvalidInput(f"task.strides must be one for each of task.channels {list(channels)}, or none, got {list(strides)}")
+    size = min(image.KINDS[dataset].size)
+    for index in range(len(channels)):
+        size = (size - (kernel_size if padding == "valid" else 1)) // (strides[index] if strides else 1) + 1
+        size = size if strides else size // 2
+        if size < 1:
+            height, width = image.KINDS[dataset].size
+            raise InvalidInput(
+                f"task.channels must be of length <= {index} for images of {height} x {width} pixels, got {list(channels)}",
+                f"Kernels of {kernel_size} x {kernel_size}, task.padding={padding}, task.strides={list(strides)}",
+            )
