@@ -174,6 +174,11 @@ class Cell:
     track: str
     command: str
 
+    @property
+    def kan_basis(self) -> str:
+        """The basis of a KAN; empty for a baseline, with learnt activations too."""
+        return str(self.basis["name"]) if self.model["name"] == "kan" else ""
+
     def resolved(self) -> dict[str, Any]:
         """Return the config that makes this cell, as plain containers."""
         sections: dict[str, Any] = {"name": self.name, "task": self.task, "model": self.model, "basis": self.basis}

@@ -236,7 +236,7 @@ def _first_row(cell: Cell, place: Place, run_id: str) -> Row:
         task_key=cell.task_key,
         model=cell.model_label,
         model_key=cell.model_key,
-        basis=cell.basis["name"] if cell.model["name"] == "kan" else "",
+        basis=cell.kan_basis,
         plugin=cell.plugin,
         seed=cell.seed,
         status="RUNNING",

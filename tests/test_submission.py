@@ -16,7 +16,7 @@ from kanzoo.submission import check, merge
 
 def row_of(cell: Cell) -> Row:
     return Row(
-        *("0" * 32, "mine", cell.task_label, cell.task_key, cell.model_label, cell.model_key, cell.basis.get("name", "")),
+        *("0" * 32, "mine", cell.task_label, cell.task_key, cell.model_label, cell.model_key, cell.kan_basis),
         *(cell.plugin, cell.seed, "FINISHED", "", cell.score, cell.direction, 0.9, 100, 80, 1.5, 2.0, 10.0, 30, "0123abcd", "a cpu", 1),
         *("2.14", "0.1.0", cell.config_hash, "2026-11-22T03:13:45+00:00", cell.command),
     )
@@ -54,6 +54,13 @@ def test_rows_that_their_commands_give_are_merged(submitted, tmp_path: Path) -> 
     assert (len(again.new), again.known, again.refused) == (1, 3, [])
     merge(again, tmp_path / "into.csv")
     assert sorted(map(repr, read_csv(tmp_path / "into.csv"))) == sorted(map(repr, GOOD))
+
+
+def test_a_baseline_with_learnt_activations_has_no_basis_to_be_ranked_by(submitted) -> None:
+    (row,) = rows_of("model.name=learnable_activation", "basis.name=bspline")
+    assert row.basis == ""
+    assert len(submitted(row).new) == 1
+    assert "basis must be ''" in reason(submitted(replace(row, basis="bspline")))
 
 
 @pytest.mark.parametrize(
