@@ -14,8 +14,9 @@ Section = dict[str, Any]
 class ModelConfig:
     """What a network's layers are made of: `kan` with the basis of the section `basis`, or `baseline` (MLP, CNN, GNN).
 
-    Further baselines: `learnable_activation` has functions of the section `basis` on nodes, `siren` sines of the frequency `omega`, and
-    `fourier_features` so many random `features` of frequencies about `sigma` before its first dense layer; see `kanzoo.layers.control`.
+    Further baselines: `learnable_activation` has functions of the section `basis` on nodes, `siren` sines of the frequency `omega`,
+    `fourier_features` so many random `features` of frequencies about `sigma` before its first dense layer, and `power_mlp` the `power` of
+    rectified mixtures beside a residual branch; see `kanzoo.layers.control`.
     `squash`, `residual`, `extrapolate`, `bias` and `init` are those of the KAN layers; of the baselines `learnable_activation` alone has
     `squash` and `extrapolate`. `activation` stands between KAN layers, which need none.
     `norm` normalises layers of both at the place `norm_at`, see `kanzoo.layers.factory.Layers`.
@@ -23,7 +24,7 @@ class ModelConfig:
     width solved for, so that the network has as many trainable parameters as can be nearest to this budget.
     """
 
-    name: Literal["kan", "baseline", "learnable_activation", "siren", "fourier_features"] = "kan"
+    name: Literal["kan", "baseline", "learnable_activation", "siren", "fourier_features", "power_mlp"] = "kan"
     squash: Literal["tanh", "layernorm", "standardize", "clamp", "none"] = "tanh"
     residual: Literal["silu", "identity", "none"] = "silu"
     extrapolate: Literal["linear", "clamp", "zero", "error", "basis"] = "linear"
@@ -37,10 +38,11 @@ class ModelConfig:
     omega: Annotated[float, Gt(0)] = 30.0
     sigma: Annotated[float, Gt(0)] = 1.0
     features: Annotated[int, Ge(2), MultipleOf(2)] = 128
+    power: Annotated[int, Ge(1)] = 3
 
 
 #: Keys of the section model that belong to one kind of network, with its name.
-OWN_KEYS = {"omega": "siren", "sigma": "fourier_features", "features": "fourier_features"}
+OWN_KEYS = {"omega": "siren", "sigma": "fourier_features", "features": "fourier_features", "power": "power_mlp"}
 
 #: Kinds of network with functions of the section `basis`.
 WITH_BASIS = ("kan", "learnable_activation")

@@ -13,7 +13,7 @@ from kanzoo.cell import Cell, TrainerConfig, trainer_identity
 from kanzoo.course import resolutions
 from kanzoo.errors import InvalidInput
 from kanzoo.inspect import refine
-from kanzoo.layers.control import FourierFeatureLayers, NodeLayers, SineLayers
+from kanzoo.layers.control import FourierFeatureLayers, NodeLayers, PowerLayers, SineLayers
 from kanzoo.layers.factory import KANLayers, Layers, PlainLayers
 from kanzoo.models import num_parameters
 from kanzoo.registry import find
@@ -24,6 +24,7 @@ _WITHOUT_BASIS: dict[str, Callable[..., Layers]] = {
     "baseline": PlainLayers,
     "siren": SineLayers,
     "fourier_features": FourierFeatureLayers,
+    "power_mlp": PowerLayers,
 }
 
 #: Figures that are recorded of a network, by name.

@@ -192,6 +192,7 @@ def test_configs_are_not_changed_by_composing():
         ("digits_conv", ["model.name=learnable_activation", "basis.grid_size=9"], "digits_conv", "cnn[bspline](grid_size=9)"),
         ("sbm", ["model.name=learnable_activation", "basis.name=fourier"], "sbm", "sage[fourier]"),
         ("feynman", ["model.name=fourier_features", "model.features=64"], "feynman", "mlp[fourier_features](features=64)"),
+        ("sbm", ["model.name=power_mlp", "model.power=2"], "sbm", "sage[power_mlp](power=2)"),
         ("digits_dense", ["name=<script>"], "<script>", "bspline"),
     ],
 )
@@ -811,10 +812,11 @@ def test_a_kind_of_network_has_its_own_keys_alone():
         "learnable_activation": {"squash", "extrapolate"},
         "siren": {"omega"},
         "fourier_features": {"sigma", "features"},
+        "power_mlp": {"power"},
     }
     for name, keys in own.items():
         assert one("digits_dense", f"model.name={name}").model.keys() == usual | keys
-    assert not {"omega", "sigma", "features"} & one("digits_dense").model.keys()
+    assert not {"omega", "sigma", "features", "power"} & one("digits_dense").model.keys()
 
 
 def test_a_control_with_a_basis_is_a_cell_of_its_own():
@@ -838,6 +840,8 @@ def test_a_control_with_a_basis_is_a_cell_of_its_own():
             "model.sigma must not be set but with model.name=fourier_features, got model.n",
         ),
         ("digits_dense", ["model.name=siren", "model.omega=0"], "model.omega must be > 0, got 0"),
+        ("digits_dense", ["model.name=power_mlp", "model.power=0"], "model.power must be >= 1, got 0"),
+        ("digits_dense", ["model.power=2"], "model.power must not be set but with model.name=power_mlp, got model.name=kan"),
         ("digits_dense", ["model.name=fourier_features", "model.features=7"], "model.features must be >= 2 and a multiple of 2, got 7"),
         ("digits_conv", ["model.name=fourier_features"], "must have a network of dense layers, got task.network=conv"),
         ("sbm", ["model.name=fourier_features"], "must have a network of dense layers, got task.network=sage"),

@@ -282,7 +282,7 @@ def test_seed_alone_decides_the_result(tiny: str, uri: str) -> None:
     assert run(0, "model.name=baseline").score != run(1, "model.name=baseline").score
 
 
-@pytest.mark.parametrize("name", ["learnable_activation", "siren", "fourier_features"])
+@pytest.mark.parametrize("name", ["learnable_activation", "siren", "fourier_features", "power_mlp"])
 def test_further_baselines_are_rows_without_a_basis(tiny: str, uri: str, name: str) -> None:
     state = torch.get_rng_state()
     cell = cell_of(tiny, f"model.name={name}", "trainer.max_epochs=1")

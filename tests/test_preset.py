@@ -377,6 +377,16 @@ def test_mlp_layernorm_is_normalised_before_every_layer():
     torch.testing.assert_close(model(x), expected)
 
 
+def test_power_mlp_is_cubes_of_rectified_mixtures_beside_silu_before_a_linear_layer():
+    model = network("power_mlp", "task.hidden=[9,8]")
+    (w0, b0, v0), (w1, b1, v1), (w2, b2) = (list(layer.parameters()) for layer in model)
+    x = inputs()
+    hidden = (x @ w0.T + b0).clamp(min=0).pow(3) + (x * x.sigmoid()) @ v0.T
+    hidden = (hidden @ w1.T + b1).clamp(min=0).pow(3) + (hidden * hidden.sigmoid()) @ v1.T
+    assert (hidden > 1).any()  # cubes that are seen
+    torch.testing.assert_close(model(x), hidden @ w2.T + b2)
+
+
 def test_faster_kan_is_the_bells_that_the_original_shows_with_their_whole_gradient():
     model = network("faster_kan")
     x = expected = inputs().requires_grad_()
@@ -469,4 +479,5 @@ def test_parameters_are_counted_as_in_the_table_of_bsrbf_kan():
     assert counts["efficient_kan"] == 9 * edges
     assert counts["bsrbf_kan"] == 9 * edges + 2 * (64 + 64)
     assert counts["faster_kan"] == 8 * edges + 2 * (64 + 64)
+    assert counts["power_mlp"] == 2 * 64 * 64 + 64 + 64 * 10 + 10
     assert counts["mlp_layernorm"] == edges + 2 * (64 + 64) + 64 + 10

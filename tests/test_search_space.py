@@ -33,6 +33,7 @@ def cell_of(*overrides: str, config: str = "digits_dense") -> Cell:
         (["basis.name=bspline", "tuner.space=trainer"], TRAINER),
         (["model.name=baseline"], TRAINER | {"model.width", "model.norm"}),
         (["model.name=siren"], TRAINER | {"model.width", "model.norm", "model.omega"}),
+        (["model.name=power_mlp"], TRAINER | {"model.width", "model.norm"}),
         (["model.name=fourier_features"], TRAINER | {"model.width", "model.norm", "model.sigma"}),
         (["model.name=learnable_activation"], TRAINER | {"model.width", "model.norm", "model.squash", "basis.grid_size"}),
         (["+preset=fast_kan"], TRAINER),

@@ -97,7 +97,7 @@ def test_a_budget_of_parameters_holds_for_each(tiny: str, uri: str) -> None:
     "model",
     [
         *("basis.name=bspline", "basis.name=gaussian_rbf", "basis.name=chebyshev", "basis.name=wav_kan", "model.name=baseline"),
-        *("model.name=learnable_activation", "model.name=siren", "model.name=fourier_features"),
+        *("model.name=learnable_activation", "model.name=siren", "model.name=fourier_features", "model.name=power_mlp"),
     ],
 )
 def test_two_hundred_steps_on_a_feynman_formula(uri: str, model: str, optimizer: str) -> None:

@@ -442,7 +442,7 @@ def test_experiment_gets_description_views_and_summaries(tracker: Tracker) -> No
     parent = start(tracker, key="launch", kind="benchmark")
     rows = [
         replace(ROW, config_hash=f"{model}{seed}", model=model, model_key=model, seed=seed, score=score + seed)
-        for model, score in (("good", 1.0), ("bad", 3.0))
+        for model, score in (("good", 1.0), ("worse", 3.0))  # words that no run's id holds
         for seed in (0, 1)
     ]
     rows.append(
@@ -452,7 +452,7 @@ def test_experiment_gets_description_views_and_summaries(tracker: Tracker) -> No
         publish(tracker, "e", parent.run_id, rows)
     experiment = tracker.client.get_experiment_by_name("e")
     description = experiment.tags["mlflow.note.content"]
-    assert description.index("good") < description.index("bad") < description.index("lost")
+    assert description.index("good") < description.index("worse") < description.index("lost")
     assert "RuntimeError: broke" in description
     views = {json.loads(value)["name"] for tag, value in experiment.tags.items() if tag.startswith("mlflow.sharedViewState.")}
     assert views == {"Ranking", "Bases", "Score and cost", "Runs: t"}
@@ -460,7 +460,7 @@ def test_experiment_gets_description_views_and_summaries(tracker: Tracker) -> No
     assert f"[Leaderboard as a page]({page})" in description
     assert f"[Ranking]({tracker.view_url('e', 'Ranking')})" in description
     summaries = tracker._search("tags.`kanzoo.kind` = 'summary'", "e")
-    assert {run.data.tags["kanzoo.model"]: run.data.metrics["score"] for run in summaries} == {"good": 1.5, "bad": 3.5}
+    assert {run.data.tags["kanzoo.model"]: run.data.metrics["score"] for run in summaries} == {"good": 1.5, "worse": 3.5}
     for run in summaries:
         metrics = run.data.metrics
         assert run.data.tags["mlflow.parentRunId"] == parent.run_id

@@ -49,11 +49,14 @@ def inspect(prefix: str, tool: Tool, place: Place) -> Outcome:
         place: the store, where data lie, and the device; the child is recorded in the experiment of the run.
 
     Raises:
-        InvalidInput: the run is not there, or not FINISHED, or the tool refuses its network; nothing is recorded.
+        InvalidInput: the run is not there, or not FINISHED, or is a baseline's, or the tool refuses its network; nothing is recorded.
     """
     tracker = Tracker(place.tracking_uri)
     row = tracker.trained(prefix)
     cell, task = experiment.load_cell(row.run_id, tracker.uri, place.data_dir)
+    what, kind = f"{tool.name} of {row.task} {row.model}", cell.model["name"]
+    if kind != "kan":
+        raise InvalidInput(f"{what}: the run must be of a KAN, got model.name={kind}", "A baseline has no functions on edges.")
     try:
         kan_layers(task.model)
         subject = Subject(task, place, f"{row.task} {row.model}")
@@ -64,7 +67,7 @@ def inspect(prefix: str, tool: Tool, place: Place) -> Outcome:
         before = subject.figures()
         finding = tool(subject)
     except (ValueError, TypeError) as error:
-        raise InvalidInput(f"{tool.name} of {row.task} {row.model}: {error}") from error
+        raise InvalidInput(f"{what}: {error}") from error
     lock = f"inspection-{row.run_id}"
     with tracker.lock(lock):
         recorder = tracker.start(

@@ -8,6 +8,7 @@ from kanzoo.layers.fourier_features import FourierFeatures
 from kanzoo.layers.linear import KANLinear
 from kanzoo.layers.mixture import MixtureOfExperts, load_balance
 from kanzoo.layers.modwt import MODWT
+from kanzoo.layers.power import PowerLayer
 from kanzoo.layers.recurrent import KANGRU, KANLSTM, KANGRUCell, KANLSTMCell
 from kanzoo.layers.revin import RevIN
 from kanzoo.layers.tkan import TKAN, TKANCell
@@ -29,6 +30,7 @@ __all__ = [
     "KANLinear",
     "MixtureOfExperts",
     "NodeActivation",
+    "PowerLayer",
     "RevIN",
     "Sine",
     "TKANCell",

@@ -97,7 +97,7 @@ class TransformerBlock(nn.Module):
         plain = PlainLayers(activation=nn.Identity, generator=layers.generator)
         self.attention = KANAttention(plain if projections is None else projections, features, heads, causal=causal)
         hidden = layers.scaled(hidden)
-        self.net = nn.Sequential(layers.linear(features, hidden, first=True), layers.linear(hidden, features))
+        self.net = nn.Sequential(layers.linear(features, hidden, first=True), layers.linear(hidden, features, last=True))
         self.attention_norm, self.net_norm = nn.LayerNorm(features), nn.LayerNorm(features)
 
     def forward(self, x: Tensor) -> Tensor:

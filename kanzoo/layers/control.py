@@ -1,4 +1,4 @@
-"""Factories of further baselines: what is it of a KAN that helps? Learnt functions on nodes, sines, or Fourier features, each alone."""
+"""Factories of further baselines: what is it of a KAN that helps? Functions on nodes, sines, Fourier features, powers, each alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +10,10 @@ from kanzoo.errors import InvalidInput
 from kanzoo.layers.activation import NodeActivation, Sine, check_node_basis
 from kanzoo.layers.convolution import Size
 from kanzoo.layers.extrapolation import Extrapolate
-from kanzoo.layers.factory import ConvName, PlainLayers
+from kanzoo.layers.factory import PLAIN_CONVOLUTIONS, ConvName, PlainLayers
 from kanzoo.layers.fourier_features import FourierFeatures, check_fourier_features
 from kanzoo.layers.norm import Norm, NormAt
+from kanzoo.layers.power import PowerLayer, check_power
 from kanzoo.layers.squash import Squash
 
 
@@ -153,11 +154,11 @@ class FourierFeatureLayers(PlainLayers):
         check_fourier_features(features, sigma)
         self.features, self.sigma = features, sigma
 
-    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
+    def _linear(self, in_features: int, out_features: int, *, first: bool, last: bool) -> nn.Module:
         if not first:
-            return super()._linear(in_features, out_features, first=False)
+            return super()._linear(in_features, out_features, first=False, last=last)
         waves = FourierFeatures(in_features, self.features, sigma=self.sigma, generator=self.generator)
-        return nn.Sequential(waves, super()._linear(self.features, out_features, first=True))
+        return nn.Sequential(waves, super()._linear(self.features, out_features, first=True, last=last))
 
     def _convolution(
         self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
@@ -165,3 +166,62 @@ class FourierFeatureLayers(PlainLayers):
         if first:
             raise InvalidInput(f"Fourier features must be followed by a dense layer, got a network that begins with {name}")
         return super()._convolution(name, in_channels, out_channels, kernel_size, first=False, **options)
+
+
+class PowerLayers(PlainLayers):
+    r"""Makes a PowerMLP: each layer gives $\mathrm{relu}(Wx + b)^k + V\,\mathrm{silu}(x)$, the last one an ordinary $Wx + b$.
+
+    W and V begin as Glorot has it, uniform in $\pm\sqrt{6/(n + m)}$ with n inputs and m outputs, times the points of a kernel; b begins at
+    zero. The last layer begins as `nn.Linear`. What is published is dense; convolutions are layers of the same form.
+
+    Args:
+        power: k, 3 as published.
+        norm: as in `PlainLayers`.
+        norm_at: as in `PlainLayers`.
+        width: factor on hidden widths.
+        generator: source of the initial weights of all layers.
+
+    Raises:
+        ValueError: `power` is below 1, or `norm` or `norm_at` is not allowed.
+
+    Reference:
+        Qiu et al., PowerMLP: an efficient version of KAN, arXiv:2412.13571.
+
+    Example:
+        >>> from kanzoo.models import DenseNet
+        >>> [type(part).__name__ for part in DenseNet(PowerLayers(), [2, 5, 5, 1])]
+        ['PowerLayer', 'PowerLayer', 'Linear']
+    """
+
+    def __init__(
+        self,
+        *,
+        power: int = 3,
+        norm: Norm = "none",
+        norm_at: NormAt = "between",
+        width: float = 1.0,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(norm=norm, norm_at=norm_at, width=width, generator=generator)
+        check_power(power)
+        self.power = power
+
+    def _linear(self, in_features: int, out_features: int, *, first: bool, last: bool) -> nn.Module:
+        if last:
+            return super()._linear(in_features, out_features, first=True, last=True)  # a first layer has no activation before it
+        return self._powers(nn.Linear, in_features, out_features)
+
+    def _convolution(
+        self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
+    ) -> nn.Module:
+        return self._powers(PLAIN_CONVOLUTIONS[name], in_channels, out_channels, kernel_size, **options)
+
+    def _powers(self, make: Callable[..., nn.Module], *sizes: Any, **options: Any) -> PowerLayer:
+        mixing, residual = (make(*sizes, **options, bias=bias, device="meta").to_empty(device="cpu") for bias in (True, False))
+        layer = PowerLayer(mixing, residual, power=self.power)
+        for parameter in layer.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter, generator=self.generator)
+            else:
+                nn.init.zeros_(parameter)
+        return layer

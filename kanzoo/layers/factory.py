@@ -27,7 +27,8 @@ _KAN: dict[ConvName, Callable[..., nn.Module]] = {
     "conv_transpose1d": KANConvTranspose1d,
     "conv_transpose2d": KANConvTranspose2d,
 }
-_PLAIN: dict[ConvName, Callable[..., nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d]] = {
+#: Ordinary convolutions by name.
+PLAIN_CONVOLUTIONS: dict[ConvName, Callable[..., nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d]] = {
     "conv1d": nn.Conv1d,
     "conv2d": nn.Conv2d,
     "conv3d": nn.Conv3d,
@@ -48,6 +49,8 @@ class ConvOptions(TypedDict, total=False):
 class Layers(ABC):
     """Makes the layers of a network. A layer bends its inputs first and mixes them then, so that layers stack by themselves.
 
+    A factory whose layers mix first and bend then makes an ordinary one of the `last`, which gives a network's outputs.
+
     Attributes:
         width: factor on the hidden widths that a task asks for: a baseline of another size on the same task.
         norm: `layer`, `batch` or `none`: what normalises layers, see `normalised`.
@@ -64,9 +67,16 @@ class Layers(ABC):
         """Return a hidden width, or number of channels, times the factor: 1 at least."""
         return max(1, round(self.width * width))
 
-    def linear(self, in_features: int, out_features: int, *, first: bool = False) -> nn.Module:
-        """Return a layer `(*batch, in_features)` to `(*batch, out_features)`, normalised; `first` when it sees the raw data."""
-        layer = self._linear(in_features, out_features, first=first)
+    def linear(self, in_features: int, out_features: int, *, first: bool = False, last: bool = False) -> nn.Module:
+        """Return a layer `(*batch, in_features)` to `(*batch, out_features)`, normalised.
+
+        Args:
+            in_features: number of inputs.
+            out_features: number of outputs.
+            first: whether it sees the raw data.
+            last: whether it gives a network's outputs.
+        """
+        layer = self._linear(in_features, out_features, first=first, last=last)
         return normalised(layer, self.norm, self.norm_at, (in_features, out_features), first=first)
 
     def convolution(
@@ -78,7 +88,7 @@ class Layers(ABC):
         return normalised(layer, self.norm, self.norm_at, (in_channels, out_channels), dimensions=dimensions, first=first)
 
     @abstractmethod
-    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
+    def _linear(self, in_features: int, out_features: int, *, first: bool, last: bool) -> nn.Module:
         """Return a dense layer."""
 
     @abstractmethod
@@ -157,7 +167,7 @@ class KANLayers(Layers):
         self.basis, self.squash, self.residual, self.extrapolate, self.bias = basis, squash, residual, extrapolate, bias
         self.init, self.norm, self.norm_at, self.width, self.generator = init, norm, norm_at, width, generator
 
-    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
+    def _linear(self, in_features: int, out_features: int, *, first: bool, last: bool) -> nn.Module:
         return self._activated(KANLinear(in_features, out_features, **self._options()), first)
 
     def _convolution(
@@ -196,14 +206,14 @@ class PlainLayers(Layers):
         check_norm(norm, norm_at)
         self.activation, self.norm, self.norm_at, self.width, self.generator = activation, norm, norm_at, width, generator
 
-    def _linear(self, in_features: int, out_features: int, *, first: bool) -> nn.Module:
+    def _linear(self, in_features: int, out_features: int, *, first: bool, last: bool) -> nn.Module:
         layer = self._initialised(nn.Linear(in_features, out_features, device="meta"), in_features, first)
         return layer if first else nn.Sequential(self._activation(in_features, 0), layer)
 
     def _convolution(
         self, name: ConvName, in_channels: int, out_channels: int, kernel_size: Size, *, first: bool, **options: Any
     ) -> nn.Module:
-        made = _PLAIN[name](in_channels, out_channels, kernel_size, **options, device="meta")
+        made = PLAIN_CONVOLUTIONS[name](in_channels, out_channels, kernel_size, **options, device="meta")
         layer = self._initialised(made, made.weight[0].numel(), first)
         return layer if first else nn.Sequential(self._activation(in_channels, int(name[-2])), layer)
 

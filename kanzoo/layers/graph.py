@@ -43,7 +43,7 @@ class Centered(nn.Module):
 
     In a sum over inputs all constants are one number, which is the business of a bias. Mixed, they would tell of a node's degree, and
     of 1,433 inputs that are nearly all zero they would drown the few that are not: one step of Adam moves 1,433 constants at once.
-    The layer's own bias, which cancels, is taken away. An ordinary linear layer is not changed otherwise.
+    A bias that the layer adds last cancels and is taken away. An ordinary linear layer is not changed otherwise.
 
     Args:
         layer: of a factory.
@@ -53,7 +53,7 @@ class Centered(nn.Module):
     def __init__(self, layer: nn.Module, in_features: int) -> None:
         super().__init__()
         self.layer, self.in_features = layer, in_features
-        for part in layer.modules():
+        for part in _parts(layer):
             if isinstance(part, KANLinear | nn.Linear):
                 part.register_parameter("bias", None)
 
@@ -79,6 +79,7 @@ class GCN(GraphUpdate):
         in_features: features of a node.
         out_features: new features of a node.
         first: whether it sees the raw data.
+        last: whether it gives the network's outputs.
 
     Reference:
         Kipf and Welling, Semi-supervised classification with graph convolutional networks, arXiv:1609.02907; with KAN layers:
@@ -91,9 +92,9 @@ class GCN(GraphUpdate):
         torch.Size([4, 2])
     """
 
-    def __init__(self, layers: Layers, in_features: int, out_features: int, *, first: bool = False) -> None:
+    def __init__(self, layers: Layers, in_features: int, out_features: int, *, first: bool = False, last: bool = False) -> None:
         super().__init__()
-        self.linear = Centered(layers.linear(in_features, out_features, first=first), in_features)
+        self.linear = Centered(layers.linear(in_features, out_features, first=first, last=last), in_features)
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
@@ -113,6 +114,7 @@ class GAT(GraphUpdate):
         in_features: features of a node.
         out_features: new features of a node, of all heads together.
         first: whether it sees the raw data.
+        last: whether it gives the network's outputs.
         heads: number of heads, a divisor of `out_features`.
         dropout: probability with which a neighbour is left out.
 
@@ -124,13 +126,21 @@ class GAT(GraphUpdate):
     """
 
     def __init__(
-        self, layers: Layers, in_features: int, out_features: int, *, first: bool = False, heads: int = 1, dropout: float = 0.0
+        self,
+        layers: Layers,
+        in_features: int,
+        out_features: int,
+        *,
+        first: bool = False,
+        last: bool = False,
+        heads: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if heads < 1 or out_features % heads:
             raise ValueError(f"heads must be a divisor of out_features, got {heads} and {out_features}")
         self.heads, self.dropout = heads, dropout
-        self.linear = Centered(layers.linear(in_features, out_features, first=first), in_features)
+        self.linear = Centered(layers.linear(in_features, out_features, first=first, last=last), in_features)
         self.bias = nn.Parameter(torch.zeros(out_features))
         bound = (6 / (heads + out_features // heads)) ** 0.5  # Glorot, as in PyG
         start = torch.rand(2, heads, out_features // heads, generator=layers.generator)
@@ -156,15 +166,16 @@ class GraphSAGE(GraphUpdate):
         in_features: features of a node.
         out_features: new features of a node.
         first: whether it sees the raw data.
+        last: whether it gives the network's outputs.
 
     Reference:
         Hamilton et al., Inductive representation learning on large graphs, arXiv:1706.02216.
     """
 
-    def __init__(self, layers: Layers, in_features: int, out_features: int, *, first: bool = False) -> None:
+    def __init__(self, layers: Layers, in_features: int, out_features: int, *, first: bool = False, last: bool = False) -> None:
         super().__init__()
-        self.own = Centered(layers.linear(in_features, out_features, first=first), in_features)
-        self.neighbours = Centered(layers.linear(in_features, out_features, first=first), in_features)
+        self.own = Centered(layers.linear(in_features, out_features, first=first, last=last), in_features)
+        self.neighbours = Centered(layers.linear(in_features, out_features, first=first, last=last), in_features)
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
@@ -185,18 +196,24 @@ class GIN(GraphUpdate):
         in_features: features of a node.
         out_features: new features of a node, and width of the network's hidden layer.
         first: whether it sees the raw data.
+        last: whether it gives the network's outputs.
         norm: whether to normalise what each layer of the network sees.
 
     Reference:
         Xu et al., How powerful are graph neural networks?, arXiv:1810.00826.
     """
 
-    def __init__(self, layers: Layers, in_features: int, out_features: int, *, first: bool = False, norm: bool = False) -> None:
+    def __init__(
+        self, layers: Layers, in_features: int, out_features: int, *, first: bool = False, last: bool = False, norm: bool = False
+    ) -> None:
         super().__init__()
         self.epsilon = nn.Parameter(torch.zeros(()))
         before = (BatchNorm(in_features), BatchNorm(out_features)) if norm else (nn.Identity(), nn.Identity())
         self.net = nn.Sequential(
-            before[0], layers.linear(in_features, out_features, first=first), before[1], layers.linear(out_features, out_features)
+            before[0],
+            layers.linear(in_features, out_features, first=first),
+            before[1],
+            layers.linear(out_features, out_features, last=last),
         )
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:

@@ -75,14 +75,27 @@ def sample_rows(x: Tensor, count: int) -> Tensor:
     return chosen
 
 
+def elementwise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function that leaves zero at zero to each entry of a dense tensor or a sparse matrix.
+
+    Example:
+        >>> elementwise(F.silu, torch.eye(2).to_sparse()).to_dense()
+        tensor([[0.7311, 0.0000],
+                [0.0000, 0.7311]])
+    """
+    if x.layout is torch.strided:
+        return function(x)
+    x = _coordinates(x)
+    return torch.sparse_coo_tensor(x.indices(), function(x.values()), x.shape, is_coalesced=True, check_invariants=False)
+
+
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Drop entries of a dense tensor or a sparse matrix with probability p, and scale the others by 1 / (1 - p)."""
     if x.layout is torch.strided:
         return F.dropout(x, p, training)
     if not training or p == 0:
         return x
-    x = _coordinates(x)
-    return torch.sparse_coo_tensor(x.indices(), F.dropout(x.values(), p), x.shape, is_coalesced=True, check_invariants=False)
+    return elementwise(lambda values: F.dropout(values, p), x)
 
 
 def _coordinates(x: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class ConvNet(nn.Sequential):
         parts.append(nn.Flatten())
         *hidden, last = check_widths(widths, "widths", 1)
         dense = (all_channels[-1] * size[0] * size[1], *map(layers.scaled, hidden), last)
-        parts += [layers.linear(fan_in, fan_out) for fan_in, fan_out in pairwise(dense)]
+        parts += [layers.linear(*pair, last=index == len(hidden)) for index, pair in enumerate(pairwise(dense))]
         super().__init__(*parts)
 
     def update_grid(self, x: Tensor) -> None:

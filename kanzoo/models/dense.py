@@ -32,7 +32,8 @@ class DenseNet(nn.Sequential):
         first, *hidden, last = check_widths(widths, "widths", 2)
         self.widths = (first, *map(layers.scaled, hidden), last)
         pairs = pairwise(self.widths)
-        super().__init__(*(layers.linear(fan_in, fan_out, first=index == 0) for index, (fan_in, fan_out) in enumerate(pairs)))
+        end = len(widths) - 2
+        super().__init__(*(layers.linear(*pair, first=index == 0, last=index == end) for index, pair in enumerate(pairs)))
 
     def update_grid(self, x: Tensor) -> None:
         """Let every adaptive grid follow what it sees when the network is fed `x`, layer by layer."""

@@ -72,19 +72,20 @@ class GraphNet(nn.Module):
         self.updates, self.norms = nn.ModuleList(), nn.ModuleList()
         for index, (fan_in, fan_out) in enumerate(pairwise(stages)):
             is_last = pool == "none" and index == len(stages) - 2
-            first_one = index == 0
+            ends = {"first": index == 0, "last": is_last}
             if update == "gat":
-                made: GraphUpdate = GAT(layers, fan_in, fan_out, first=first_one, heads=1 if is_last else heads, dropout=dropout)
+                own_heads = 1 if is_last else heads
+                made: GraphUpdate = GAT(layers, fan_in, fan_out, **ends, heads=own_heads, dropout=dropout)
             elif update == "gin":
-                made = GIN(layers, fan_in, fan_out, first=first_one, norm=norm)
+                made = GIN(layers, fan_in, fan_out, **ends, norm=norm)
             else:
-                made = (GCN if update == "gcn" else GraphSAGE)(layers, fan_in, fan_out, first=first_one)
+                made = (GCN if update == "gcn" else GraphSAGE)(layers, fan_in, fan_out, **ends)
             self.updates.append(made)
             # GIN normalises its sums itself.
             self.norms.append(BatchNorm(fan_in) if norm and index and update != "gin" else nn.Identity())
         pooled = () if pool == "none" else stages
         self.readout_norms = nn.ModuleList(BatchNorm(width) if norm else nn.Identity() for width in pooled)
-        self.readouts = nn.ModuleList(layers.linear(width, last, first=index == 0) for index, width in enumerate(pooled))
+        self.readouts = nn.ModuleList(layers.linear(width, last, first=index == 0, last=True) for index, width in enumerate(pooled))
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None, num_graphs: int | None = None) -> Tensor:
         """Map nodes to `(nodes, out)`, or with a pool graphs to `(graphs, out)`.

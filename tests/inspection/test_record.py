@@ -155,6 +155,15 @@ def test_bad_requests_are_refused_and_leave_no_trace(
     assert recorded.refused(capsys, run_id, *arguments).startswith(f"Error: {message}")
 
 
+@pytest.mark.parametrize("kind", ["baseline", "learnable_activation", "siren", "fourier_features", "power_mlp"])
+def test_a_baseline_is_refused_by_every_tool(recorded: Any, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    row = recorded.other(recorded.tiny, f"model.name={kind}")
+    tools = (["refine", "--to", "9"], ["convert", "--basis", "chebyshev"], ["prune", "--threshold", "0.1"])
+    for arguments in (*tools, ["attribute"], ["coverage"], ["formula"], ["plot"]):
+        error = recorded.refused(capsys, row.run_id, *arguments)
+        assert error.startswith(f"Error: {arguments[0]} of {row.task} {row.model}: the run must be of a KAN, got model.name={kind}\n")
+
+
 def test_ambiguous_prefix_is_refused(recorded: Any) -> None:
     while len({run_id[0] for run_id in recorded.runs()}) == len(recorded.runs()):
         recorded.inspect(recorded.kan.run_id, "coverage")

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from kanzoo.errors import InvalidInput
-from kanzoo.layers import FourierFeatures, NodeActivation
-from kanzoo.layers.control import FourierFeatureLayers, NodeLayers, SineLayers
+from kanzoo.layers import FourierFeatures, NodeActivation, PowerLayer
+from kanzoo.layers.control import FourierFeatureLayers, NodeLayers, PowerLayers, SineLayers
 from kanzoo.layers.factory import ConvName, KANLayers, Layers, PlainLayers
 from kanzoo.layers.graph import UpdateName
 from kanzoo.models import ConvNet, DenseNet, num_parameters, update_grid
@@ -24,6 +24,7 @@ FACTORIES: dict[str, Callable[..., Layers]] = {
     "nodes": partial(NodeLayers, BSpline),
     "siren": SineLayers,
     "fourier_features": FourierFeatureLayers,
+    "power_mlp": PowerLayers,
 }
 UPDATES = get_args(UpdateName)
 EDGES = torch.tensor([[0, 1, 1, 2, 4], [1, 0, 2, 1, 3]])
@@ -82,6 +83,28 @@ def test_learnt_activations_begin_as_the_baseline(kind: str, norm: str) -> None:
     options["generator"] = generator()
     baseline, _ = NETWORKS[kind](PlainLayers(**options))  # type: ignore[arg-type]
     assert torch.equal(network.eval()(*inputs), baseline.eval()(*inputs))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_gives_the_outputs_of_a_power_mlp_is_linear(kind: str) -> None:
+    network, inputs = NETWORKS[kind](PowerLayers(generator=generator()))
+    layers = [part for part in network.modules() if isinstance(part, PowerLayer)]
+    outer = [part for part in network.modules() if isinstance(part, nn.Linear) and not any(part in layer.children() for layer in layers)]
+    assert layers
+    assert outer
+    assert all(layer.mixing.bias is not None for layer in layers)  # inside the power it is no constant that cancels
+    weight, y = outer[-1].weight.detach().clone(), [network(*inputs).detach()]
+    for factor in (2, 3):  # where the last layer is linear, equal steps of its weights are equal steps of the outputs
+        outer[-1].weight.data = factor * weight
+        y.append(network(*inputs).detach())
+    if kind != "gat":  # whose weights are in the attention too
+        torch.testing.assert_close(y[2] - y[1], y[1] - y[0])
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_readouts_of_graphs_are_linear_in_a_power_mlp(update: UpdateName) -> None:
+    network = graph(PowerLayers(generator=generator()), update, pool="sum")[0]
+    assert [type(part) for part in network.readouts] == [nn.Linear, nn.Linear]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", get_args(ConvName))

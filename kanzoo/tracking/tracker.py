@@ -1,4 +1,4 @@
-"""Records in MLflow. The one file that imports it.
+"""A store of runs.
 
 A run of kanzoo carries its `Row` as one JSON tag, so that the leaderboard reads back exactly what was measured; metrics and
 parameters are logged beside it for people who browse. While a launcher works on a cell it holds a file lock, which the
@@ -6,54 +6,35 @@ operating system frees even after `kill -9`: a RUNNING run whose lock is free is
 """
 
 import json
-import logging
 import os
 import re
 import socket
 import sqlite3
-import tempfile
-import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
-
-from filelock import FileLock, Timeout
-
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # one call to a dead server blocks 246 s by default
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from filelock import FileLock, Timeout
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.telemetry import set_telemetry_client
 
 from kanzoo.cell import Cell
 from kanzoo.errors import InvalidInput
 from kanzoo.record import Row, Status, parse
 from kanzoo.saved_view import shared_view, view_key
 from kanzoo.schema_copy import copy_other_schema
+from kanzoo.tracking.recorder import ROW, RUN_TAG, Recorder
 
-set_telemetry_client()  # type: ignore[no-untyped-call]  # reads the switch again: somebody may have imported mlflow before
-
-for _name in ("mlflow", "alembic"):  # the creation of a database is not news
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-#: Metrics are sent in one request of at most this many: a call a metric costs 20 times more.
-_BATCH = 200
-#: Seconds after which people who watch a run see its curves grow.
-_PATIENCE = 5.0
-_ROW, _CELL, _LOCK, _HOST, _KIND = "kanzoo.row", "kanzoo.cell", "kanzoo.lock", "kanzoo.host", "kanzoo.kind"
+_CELL, _LOCK, _HOST, _KIND = "kanzoo.cell", "kanzoo.lock", "kanzoo.host", "kanzoo.kind"
 _PARENT = "mlflow.parentRunId"
 
-#: Lengths that MLflow 3.17 takes: of a run's tag, of an experiment's tag (which holds the description or a saved view).
-RUN_TAG, EXPERIMENT_TAG = 8_000, 20_000
+#: Length that MLflow 3.17 takes of an experiment's tag, which holds the description or a saved view.
+EXPERIMENT_TAG = 20_000
 
 #: The minor version whose UI was seen to read the saved views of `shared_view`; the format is not documented.
 _VIEWS_READ_BY = "3.17."
@@ -299,69 +280,6 @@ class Tracker:
         return f"#/experiments/{id_}/runs?{view}workflowType=machine_learning"
 
 
-class Recorder:
-    """Writes one run: metrics in batches, artifacts with their sha256, and how it ended."""
-
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.client, self.run_id = client, run_id
-        self._metrics: list[Metric] = []
-        self._sent = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if error is not None:
-            self.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-
-    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Buffer metrics; they are sent in batches, at the latest with the first that comes `_PATIENCE` seconds after the last batch."""
-        now = int(time.time() * 1000)
-        self._metrics += [Metric(re.sub(r"[^\w./ -]", "_", name), float(value), now, step) for name, value in metrics.items()]
-        if len(self._metrics) >= _BATCH or time.monotonic() - self._sent > _PATIENCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what is buffered."""
-        for start in range(0, len(self._metrics), _BATCH):
-            self.client.log_batch(self.run_id, metrics=self._metrics[start : start + _BATCH])
-        self._metrics, self._sent = [], time.monotonic()
-
-    def params(self, values: Mapping[str, Any]) -> None:
-        """Log parameters."""
-        params = [Param(key, str(value)[:500]) for key, value in values.items()]
-        for start in range(0, len(params), 100):
-            self.client.log_batch(self.run_id, params=params[start : start + 100])
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Set tags."""
-        self.client.log_batch(self.run_id, tags=[RunTag(key, value[:RUN_TAG]) for key, value in values.items()])
-
-    def row(self, row: Row) -> None:
-        """Write the run's row, and its description: why it failed, and the command that repeats it."""
-        why = f"{row.status}:\n\n```text\n{row.reason}\n```\n\n" if row.reason else ""
-        note = f"{why}Run it again:\n\n```sh\n{row.command}\n```\n"
-        self.tags({_ROW: json.dumps(asdict(row)), "kanzoo.reason": row.reason, "mlflow.note.content": note})
-
-    def artifact(self, name: str, content: bytes | str) -> None:
-        """Write a file and its sha256."""
-        data = content.encode() if isinstance(content, str) else content
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(name).name
-            path.write_bytes(data)
-            self.client.log_artifact(self.run_id, str(path))
-        self.tags({f"kanzoo.sha256.{path.name}": sha256(data).hexdigest()})
-
-    def failure(self, error: BaseException) -> None:
-        """Write the traceback of a failure."""
-        self.artifact("traceback.txt", "".join(traceback.format_exception(error)))
-
-    def close(self, status: Status) -> None:
-        """Send the rest and end the run."""
-        self.flush()
-        self.client.set_terminated(self.run_id, status)
-
-
 def cell_tags(cell: Cell) -> dict[str, str]:
     """Return the tags by which a cell's run is found."""
     return {
@@ -384,7 +302,7 @@ def _folder_name(experiment: str) -> str:
 
 def _row(run: Run) -> Row | None:
     try:
-        values = json.loads(run.data.tags[_ROW])
+        values = json.loads(run.data.tags[ROW])
         if run.info.status != values["status"]:
             values["status"] = run.info.status
         return parse(values | {"run_id": run.info.run_id})
