@@ -113,7 +113,7 @@ def test_help_is_instant_and_lists_the_commands(launch, tmp_path):
     assert code == 0
     for command in COMMANDS:
         assert f" {command} " in out
-    assert cpu < 0.6  # measured: 0.2 s
+    assert cpu < 1.2  # measured: 0.2 s; with torch it would be several
     assert list(tmp_path.iterdir()) == []
 
 
