@@ -21,7 +21,7 @@ from kanzoo.record import Row
 
 #: Of the cell that a row's command gives: (column, attribute), equal on every machine.
 _SAME = (
-    *(("task", "task_label"), ("model", "model_label"), ("seed", "seed"), ("track", "track"), ("plugin", "plugin")),
+    *(("task", "task_label"), ("seed", "seed"), ("track", "track"), ("plugin", "plugin")),
     *(("score_name", "score"), ("direction", "direction")),
     *(("task_key", "task_key"), ("model_key", "model_key"), ("config_hash", "config_hash")),
 )
@@ -98,7 +98,9 @@ def _check(row: Row, data_dir: Path | None) -> None:
     """Raise InvalidInput unless a row's own columns are sound and its command gives its identity."""
     _check_values(row)
     _check_plugin(row.plugin)
-    cell = _cell(row.command, data_dir)
+    cell, labels = _cell(row.command, data_dir)
+    if row.model not in labels:
+        raise InvalidInput(f"model must be {' or '.join(map(repr, labels))}, which `{row.command}` gives, got {row.model!r}")
     for column, attribute in _SAME:
         given, right = getattr(row, column), getattr(cell, attribute)
         if given != right:
@@ -152,8 +154,11 @@ def _check_plugin(plugin: str) -> None:
         raise InvalidInput(f"plugin {plugin!r} must be installed, got {installed or 'none'}", f"Install {plugin}.")
 
 
-def _cell(command: str, data_dir: Path | None) -> Cell:
-    """Return the cell of a row's command, which is read and never run.
+def _cell(command: str, data_dir: Path | None) -> tuple[Cell, list[str]]:
+    """Return the cell of a row's command, which is read and never run, and what its model may be called.
+
+    In a command made by a benchmark the first overrides are those of the experiment's line: what the trainer is told there is the same
+    for all models, and no part of their labels.
 
     Raises:
         InvalidInput: it is no `kanzoo run` of one cell of a config that comes with kanzoo, or the config is refused.
@@ -170,10 +175,10 @@ def _cell(command: str, data_dir: Path | None) -> Cell:
     if len(list(itertools.islice(expand(overrides), 2))) != 1:
         raise InvalidInput(f"command must give one cell, got a sweep: {command!r}")
     try:
-        (cell,) = compose(source, overrides, data_dir=data_dir)
+        cells = [compose(source, overrides[n:], own=overrides[:n], data_dir=data_dir)[0] for n in range(len(overrides) + 1)]
     except InvalidInput as error:
         raise InvalidInput(f"the config of `{command}` is refused: {error.message}", error.hint) from error
-    return cell
+    return cells[0], list(dict.fromkeys(cell.model_label for cell in cells))
 
 
 def _place(row: Row) -> tuple[str, str]:
