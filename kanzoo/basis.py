@@ -255,7 +255,14 @@ BasisFactory = Callable[..., Basis] | Callable[..., EdgeBasis]
 
 
 def is_edge_factory(factory: BasisFactory) -> bool:
-    """Tell whether a factory makes an `EdgeBasis`: the class itself or a (nested) partial of it."""
+    """Tell whether a factory makes an `EdgeBasis`: the class itself or a (nested) partial of it.
+
+    Raises:
+        TypeError: it is no factory but a name, or a basis that is made already.
+    """
+    if not callable(factory) or isinstance(factory, nn.Module):
+        given = repr(factory) if isinstance(factory, str) else f"an instance of {type(factory).__name__}"
+        raise TypeError(f"basis must be a class or a functools.partial of one, as partial(Chebyshev, degree=8), got {given}")
     made = factory
     while hasattr(made, "func"):  # functools.partial
         made = made.func

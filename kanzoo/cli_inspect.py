@@ -10,7 +10,7 @@ from kanzoo.cli_options import Accelerator, DataDir, PluginOverrides, Uri, data_
 from kanzoo.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kanzoo.inspection import Outcome, Tool
 
@@ -109,7 +109,11 @@ def attribute(
     from kanzoo.inspection import Attribute
 
     tool = Attribute(None if numbers is None else list(map(int, numbers)))
-    _inspect(context, tool, data_dir, tracking_uri, accelerator, lambda outcome: _bars(outcome, "attribution/", "input"))
+
+    def show(outcome: "Outcome") -> None:
+        _bars(outcome, "attribution/", "input", outcome.finding.report["inputs"])
+
+    _inspect(context, tool, data_dir, tracking_uri, accelerator, show)
 
 
 @inspect.command()
@@ -237,15 +241,18 @@ def _files(outcome: "Outcome", folder: Path | None) -> None:
         terminal.say(note)
 
 
-def _bars(outcome: "Outcome", prefix: str, what: str) -> None:
-    """Print figures as bars, the largest first."""
+def _bars(outcome: "Outcome", prefix: str, what: str, names: "Sequence[str] | None" = None) -> None:
+    """Print figures as bars, the largest first, those of a number by its name where there are names."""
+    from rich.text import Text
+
     from kanzoo import terminal
 
+    named = {f"{prefix}{index}": name for index, name in enumerate(names or ())}
     figures = sorted(outcome.finding.figures.items(), key=lambda item: -item[1])
     largest = max(value for _, value in figures) or 1.0
     table = terminal.new_table(what, prefix.removesuffix("/"), "")
     for name, value in figures[:_MOST_LINES]:
-        table.add_row(name.removeprefix(prefix), f"{value:.3g}", "█" * round(_BAR * value / largest))
+        table.add_row(Text(named.get(name, name.removeprefix(prefix))), f"{value:.3g}", "█" * round(_BAR * value / largest))
     terminal.console.print(table)
     if len(figures) > _MOST_LINES:
         terminal.say(f"The first {_MOST_LINES} of {len(figures)}; all are in report.json of the run.")

@@ -58,12 +58,13 @@ class _Head:
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0  # what numpy and Lightning take
 
 
-def compose(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None = None) -> list[Cell]:
+def compose(name: str, overrides: Sequence[str] = (), *, own: Sequence[str] = (), data_dir: Path | None = None) -> list[Cell]:
     """Return the cells of one config: one, or one for each combination of comma sweeps in the overrides.
 
     Args:
         name: name or path of a config.
         overrides: `key=value` or `key=value1,value2`; `+preset=name` puts a preset under the others.
+        own: overrides of the experiment itself, as in a line of a benchmark: its trainer's keys are no part of a model's label.
         data_dir: where data sets lie.
 
     Raises:
@@ -74,7 +75,7 @@ def compose(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None =
         ['bspline', 'bspline', 'chebyshev', 'chebyshev']
     """
     content = read(name)
-    return [_cell(name, content, [], list(combination), data_dir) for combination in expand(overrides)]
+    return [_cell(name, content, list(own), list(combination), data_dir) for combination in expand(overrides)]
 
 
 def compose_grid(name: str, overrides: Sequence[str] = (), *, data_dir: Path | None = None) -> tuple[Grid, list[Cell]]:

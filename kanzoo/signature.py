@@ -109,6 +109,8 @@ def arguments_in_source(plugin: Plugin) -> dict[str, Argument] | None:
 
 def arguments_of(cls: type, name: str) -> dict[str, Argument]:
     """Return the keyword-only arguments of a class's constructor; refuse what cannot be a schema."""
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
+        return {}
     found = {}
     for parameter in list(inspect.signature(cls.__init__, eval_str=True).parameters.values())[1:]:  # type: ignore[misc]
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -128,13 +130,20 @@ def class_constant(plugin: Plugin, name: str) -> Any:
     for node in cls.body if cls else []:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            try:
-                return ast.literal_eval(node.value)
-            except (ValueError, TypeError):
-                return None
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for named, value in _pairs(target, node.value):
+                if isinstance(named, ast.Name) and named.id == name:
+                    try:
+                        return ast.literal_eval(value)
+                    except (ValueError, TypeError):
+                        return None
     return None
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """Return the names of an assignment with their values: `a, b = 1, 2` has two."""
+    both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts)
+    return list(zip(target.elts, value.elts, strict=True)) if both else [(target, value)]  # type: ignore[attr-defined]
 
 
 def check_values(found: Mapping[str, Argument], values: Mapping[str, Any], prefix: str) -> None:

@@ -21,7 +21,7 @@ from kanzoo.record import Row
 
 #: Of the cell that a row's command gives: (column, attribute), equal on every machine.
 _SAME = (
-    *(("task", "task_label"), ("model", "model_label"), ("basis", "kan_basis"), ("seed", "seed"), ("track", "track"), ("plugin", "plugin")),
+    *(("task", "task_label"), ("basis", "kan_basis"), ("seed", "seed"), ("track", "track"), ("plugin", "plugin")),
     *(("score_name", "score"), ("direction", "direction")),
     *(("task_key", "task_key"), ("model_key", "model_key"), ("config_hash", "config_hash")),
 )
@@ -99,6 +99,8 @@ def _check(row: Row, data_dir: Path | None) -> None:
     _check_values(row)
     _check_plugin(row.plugin)
     cell = _cell(row.command, data_dir)
+    if row.model != cell.model_label and row.model not in (labels := _labels(row.command, data_dir)):
+        raise InvalidInput(f"model must be {' or '.join(map(repr, labels))}, which `{row.command}` gives, got {row.model!r}")
     for column, attribute in _SAME:
         given, right = getattr(row, column), getattr(cell, attribute)
         if given != right:
@@ -172,6 +174,17 @@ def _cell(command: str, data_dir: Path | None) -> Cell:
     except InvalidInput as error:
         raise InvalidInput(f"the config of `{command}` is refused: {error.message}", error.hint) from error
     return cell
+
+
+def _labels(command: str, data_dir: Path | None) -> list[str]:
+    """Return what the model of a command may be called.
+
+    In a command made by a benchmark the first overrides are those of the experiment's line: what the trainer is told there is the same
+    for all models, and no part of their labels.
+    """
+    source, *overrides = shlex.split(command)[2:]
+    cells = [compose(source, overrides[n:], own=overrides[:n], data_dir=data_dir)[0] for n in range(len(overrides) + 1)]
+    return list(dict.fromkeys(cell.model_label for cell in cells))
 
 
 def _place(row: Row) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """What the terminal shows: tables, progress, the ranking. Everything foreign is printed as text, never as markup."""
 
+import re
 import shutil
 import sys
 import time
@@ -65,13 +66,16 @@ def configs(kind: config_file.Kind) -> None:
 
 
 def runs(tracking_uri: str | None) -> None:
-    """Print all recorded runs, oldest first."""
+    """Print all recorded runs, oldest first, each by as much of its id as tells it from the others."""
     from kanzoo.tracking import Tracker
 
     table = new_table("run", "date", "task", "model", "seed", "status", "score", title="Runs")
-    for row in Tracker(tracking_uri).rows():
+    rows = Tracker(tracking_uri).rows()
+    length = next(length for length in range(8, 33) if len({row.run_id[:length] for row in rows}) == len({row.run_id for row in rows}))
+    for row in rows:
         score = Text(format_score(row.score, row.score_name)) if row.status == "FINISHED" else Text(row.reason[:60], "red")
-        table.add_row(Text(row.run_id), Text(row.date), Text(row.task), Text(row.model), str(row.seed), _status(row), score)
+        day = row.date[:16].replace("T", " ")
+        table.add_row(Text(row.run_id[:length]), Text(day), Text(row.task), Text(row.model), str(row.seed), _status(row), score)
     console.print(table)
 
 
@@ -85,7 +89,7 @@ def show(name: str, tracking_uri: str | None) -> None:
         if name in config_file.names(kind):
             say(config_file.path_of(name, kind).read_text(encoding="utf-8"))
             return
-    if len(name) == 32 and all(character in "0123456789abcdef" for character in name):
+    if re.fullmatch("[0-9a-f]{8,32}", name):
         _show_run(name, tracking_uri)
         return
     known = [
@@ -247,10 +251,15 @@ def result(row: Row) -> None:
     say(f"Run {row.run_id} in experiment {row.experiment}")
 
 
-def _show_run(run_id: str, tracking_uri: str | None) -> None:
+def _show_run(begin: str, tracking_uri: str | None) -> None:
     from kanzoo.tracking import Tracker
 
-    run = Tracker(tracking_uri).run(run_id)
+    tracker = Tracker(tracking_uri)
+    found = [begin] if len(begin) == 32 else [row.run_id for row in tracker.rows() if row.run_id.startswith(begin)]
+    if len(found) != 1:
+        raise InvalidInput(f"run must begin the id of one run, got {begin!r} of {len(found)}", "See kanzoo list runs.")
+    (run_id,) = found
+    run = tracker.run(run_id)
     table = new_table("key", "value", title=Text(run.info.run_name or run_id))
     table.add_row("status", Text(run.info.status))
     for group in (run.data.params, run.data.metrics, {key: value for key, value in run.data.tags.items() if key != "kanzoo.row"}):

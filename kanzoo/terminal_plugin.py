@@ -142,8 +142,16 @@ def check(plugin: Plugin, arguments: Mapping[str, Any], data_dir: Path | None) -
         table.add_row(Text(result.name), verdict, f"{result.seconds:.2f}")
     console.print(table)
     failed = [result for result in results if not result.passed]
+    same: dict[str, list[str]] = {}  # an error of the plug-in itself breaks many rules: it is shown once
     for result in failed:
-        _failure(result, rules.get(result.name, ""))
+        error = re.search(r"\b\w+(?:Error|Exception): .*", result.got or result.message, re.DOTALL)
+        named = same.setdefault(error[0] if error else result.name, [])
+        named.append(result.name)
+        if len(named) == 1:
+            _failure(result, rules.get(result.name, ""))
+    for first, *others in same.values():
+        if others:
+            say(f"The error of {first} is that of {', '.join(others)} too.")
     good = len(results) - len(failed)
     say(f"{plugin.name}: {good} of {len(results)} checks hold, {sum(result.seconds for result in results):.1f} s.")
     return not failed

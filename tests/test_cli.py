@@ -468,6 +468,17 @@ def test_a_failure_is_shown_with_rule_smallest_input_and_what_was_found(capsys, 
     assert lines[-1] == ["hat:", "0", "of", "2", "checks", "hold,", "0.2", "s."]
 
 
+def test_an_error_that_breaks_many_rules_is_shown_once(capsys, monkeypatch):
+    first = CheckResult("values_have_the_shape", False, 0.1, "", "must have shape", "KeyError: 3 (hat.py, line 7)", "x = 1")
+    others = [CheckResult(name, False, 0.1, "hat: KeyError: 3 (hat.py, line 7)") for name in ("network_trains", "convolution_runs")]
+    other = CheckResult("copies_are_equal", False, 0.1, "hat: KeyError: 4 (hat.py, line 9)")
+    monkeypatch.setattr("kanzoo.testing.check_basis", lambda *arguments, **options: [first, *others, other])
+    assert terminal_plugin.check(Plugin("basis", "hat", "a:b", "c", "1"), {}, None) is False
+    out = capsys.readouterr().out
+    assert (out.count("KeyError: 3"), out.count("KeyError: 4")) == (1, 1)
+    assert "The error of values_have_the_shape is that of network_trains, convolution_runs too." in " ".join(out.split())
+
+
 @pytest.fixture
 def namesakes(site):
     """Register a basis and a task under the same name."""

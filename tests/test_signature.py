@@ -159,6 +159,12 @@ class Thing:
     size = SIZE = 3
     def __init__(self, *, n: Annotated[int, Ge(1)] = 2, s: 'str' = 'x'): ...
 """,
+    "pairs": """
+class Thing:
+    kind, size, = 'a', 3
+    first, second = pair()
+    def __init__(self, *, n: int = 2): ...
+""",
     "computed": """
 SIZE = 3
 class Thing:
@@ -194,6 +200,15 @@ def test_source_alone_suffices_for_plain_arguments(make):
     }
     assert (class_constant(plugin, "kind"), class_constant(plugin, "size"), class_constant(plugin, "SIZE")) == ("a", 3, 3)
     assert "kanzoo_signature_plain" not in sys.modules
+
+
+def test_class_constants_in_one_line_are_read(make):
+    plugin = make("pairs")
+    assert (class_constant(plugin, "kind"), class_constant(plugin, "size"), class_constant(plugin, "first")) == ("a", 3, None)
+
+
+def test_a_class_without_a_constructor_has_no_arguments():
+    assert arguments_of(type("Thing", (), {}), "thing") == {}
 
 
 def test_computed_defaults_need_the_import(make):

@@ -7,7 +7,7 @@ import pytest
 
 from kanzoo import cli
 from kanzoo.cell import Cell
-from kanzoo.config import compose
+from kanzoo.config import compose, compose_grid
 from kanzoo.errors import InvalidInput
 from kanzoo.leaderboard import read_csv, render_html, render_markdown, write_csv
 from kanzoo.record import Row
@@ -185,3 +185,13 @@ def test_a_hostile_row_reaches_pages_as_text(submitted, tmp_path: Path) -> None:
         assert "<script>alert" not in shown
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert r"\[x\](javascript:alert(3)) &#124; pipe" in markdown
+
+
+def test_rows_of_a_benchmark_whose_experiments_say_how_to_train_are_merged(submitted, tmp_path: Path) -> None:
+    benchmark = tmp_path / "mine.yaml"
+    benchmark.write_text("experiments: [digits_dense trainer.max_epochs=3]\nmodels: [basis.name=chebyshev trainer.lr=0.01]\n")
+    _, (cell,) = compose_grid(str(benchmark))
+    assert cell.model_label == "chebyshev(lr=0.01)"
+    found = submitted(row_of(cell))
+    assert (len(found.new), found.refused) == (1, [])
+    assert "model must be" in reason(submitted(replace(row_of(cell), model="chebyshev(lr=0.02)")))

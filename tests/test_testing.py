@@ -343,6 +343,27 @@ class WritesArguments(Legendre):
         scales.append(2.0)
 
 
+class WritesInput(Legendre):
+    def columns(self, x):
+        return super().columns(x.clamp_(-1, 1))
+
+
+class EdgeWritesInput(Sine):
+    def forward(self, x):
+        x.mul_(2).div_(3)
+        return super().forward(x)
+
+
+class NoTensor(Legendre):
+    def forward(self, x):
+        super().forward(x)
+
+
+class NoGradient(Legendre):
+    def columns(self, x):
+        return [column.detach() for column in super().columns(x)]
+
+
 class DeadParameter(Sine):
     def __init__(self, in_features: int, out_features: int, *, frequency: float = 2.0) -> None:
         super().__init__(in_features, out_features, frequency=frequency)
@@ -433,6 +454,10 @@ FAULTS = [
     (Dropping, "training_mode_changes_nothing", "same bits"),
     (Counting, "result_is_deterministic", "two calls"),
     (WritesArguments, "arguments_are_not_written", "must stay as they are"),
+    (WritesInput, "input_is_not_written", r"must not write to its input, got other numbers in it; smallest input: x = [-\d.]+, degree = 1"),
+    (EdgeWritesInput, "input_is_not_written", "must not write to its input"),
+    (NoTensor, "values_have_the_shape", r"got no tensor but None .*, expected shape \(1, 1\)"),
+    (NoGradient, "second_gradient_is_the_derivative", "got values without a gradient"),
     (DeadParameter, "every_parameter_gets_a_gradient", "unused"),
     (Tiny, "network_trains", "hundred steps"),
     (NotExportable, "layer_can_be_exported", "torch.export must take a layer"),
@@ -585,7 +610,9 @@ def test_plugin_that_raises_is_reported():
             raise RuntimeError("no luck")
 
     results = check_basis(Raises, raise_on_failure=False)
-    assert "Raises: RuntimeError: no luck" in {result.message for result in results}
+    line = Raises.forward.__code__.co_firstlineno + 1
+    assert f"Raises: RuntimeError: no luck (test_testing.py, line {line})" in {result.message for result in results}
+    assert f"RuntimeError: no luck (test_testing.py, line {line})" in {result.got for result in results}
 
 
 def test_what_is_no_basis_is_reported():

@@ -2,7 +2,9 @@
 
 import doctest
 import os
+import random
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +12,9 @@ import venv
 from pathlib import Path
 
 import pytest
+import torch
+
+from kanzoo import cli
 
 TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
 WALKS = sorted((TUTORIAL.parent / "tutorials").glob("*.md"))
@@ -35,10 +40,10 @@ def environment(tmp_path_factory):
 @pytest.mark.slow
 def test_every_block_does_what_it_says(environment, tmp_path):
     blocks = BLOCK.findall(TUTORIAL.read_text(encoding="utf-8"))
-    assert {language for language, _, _ in blocks} == {"sh", "python", "diff", "text"}
+    assert {language for language, _, _ in blocks} == {"sh", "python", "diff", "text", "yaml"}
     printed = ""
     for (language, name, content), (following, _, expected) in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
-        if language == "python":
+        if language in ("python", "yaml"):
             (tmp_path / name).write_text(content, encoding="utf-8")
         elif language == "diff":
             apply(tmp_path / name, content)
@@ -63,6 +68,44 @@ def test_every_walk_prints_what_stands_there(page, tmp_path, monkeypatch):
     for name in pictures:
         assert 1000 < (page.parent / name).stat().st_size < 150_000
         assert curves(tmp_path / name) == curves(page.parent / name)
+
+
+# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates: https://github.com/sqlalchemy/sqlalchemy/issues/11045
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+@pytest.mark.slow
+def test_predictions_are_made_as_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (language, _, commands), *blocks = BLOCK.findall((TUTORIAL.parent / "predict.md").read_text(encoding="utf-8"))
+    assert language == "sh"
+    draw = random.Random(0)
+    houses = [(draw.uniform(50, 150), draw.randint(1, 6)) for _ in range(120)]
+    prices = [3 * area + 20 * rooms for area, rooms in houses]
+    for name, head, targets in (
+        ("houses", "area,rooms,price", prices),
+        ("plants", "area,rooms,kind", ["tall" if p > 360 else "low" for p in prices]),
+    ):
+        rows = [f"{area},{rooms},{target}" for (area, rooms), target in zip(houses, targets, strict=True)]
+        Path(f"{name}.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
+        new = [f"7,{rooms},{area}" for area, rooms in houses]  # columns in another order, and one more
+        Path(f"new_{name}.csv").write_text("\n".join(["other,rooms,area", *new]), encoding="utf-8")
+    assert [cli._code(shlex.split(command)[1:]) for command in commands.splitlines()] == [0, 0]
+    found = dict(
+        zip(("regression", "classification"), re.findall(r"^Run ([0-9a-f]{32})", capsys.readouterr().out, re.MULTILINE), strict=True)
+    )
+    for _, _, block in blocks[:2]:
+        exec(block, found)
+    errors = [abs(float(price) - true) for price, true in zip(found["prices"], prices, strict=True)]
+    assert sum(errors) / len(errors) < 20
+    assert sum(kind == ("tall" if price > 360 else "low") for kind, price in zip(found["kinds"], prices, strict=True)) > 110
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('kanzoo', 'kanzoo_bases', 'kanzoo_tasks'))\n"
+        + blocks[2][2]
+        + "print(*prices.flatten().tolist())"
+    )
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    whole = found["whole"](torch.tensor([[120.0, 4.0], [80.0, 2.0]]))
+    assert [float(price) for price in alone] == pytest.approx(whole.flatten().tolist(), rel=1e-5)
+    assert float(alone[0]) == pytest.approx(440, abs=40)
 
 
 def curves(picture):

@@ -86,7 +86,8 @@ class BSpline(LocalBasis, AdaptiveBasis):
             inside = place - (cell - self.grid_size / 2)
             # Knots in units of a cell, as seen from x: near[p - 1] <= 0 < near[p].
             distance = [inside - (index - self.degree + 1) for index in range(2 * self.degree)]
-            return cell, _pieces(distance, torch.full_like(x, 1 / math.factorial(self.degree)))
+            pieces = _pieces(distance, torch.full_like(x, 1 / math.factorial(self.degree)))
+            return cell, [piece.to(x.dtype) for piece in pieces]  # those of half precision are computed in float32, as cells are counted
         return local_splines(x, self.knots.to(x.dtype), self.degree)
 
     def interval(self) -> tuple[Tensor | float, Tensor | float]:

@@ -63,7 +63,8 @@ class FiniteElement(LocalBasis):
         cell = (shifted.detach().floor().long() + self.grid_size // 2).clamp(0, self.grid_size - 1)
         inside = 2 * (place - (cell - (self.grid_size - 1) / 2))  # -1 to 1
         distance = [inside - node for node in self._nodes]
-        return self.degree * cell, [self._lagrange(distance, node) for node in range(self.degree + 1)]
+        # Those of half precision are computed in float32, as cells are counted.
+        return self.degree * cell, [self._lagrange(distance, node).to(x.dtype) for node in range(self.degree + 1)]
 
     def _lagrange(self, distance: list[Tensor], node: int) -> Tensor:
         others = [other for other in range(self.degree + 1) if other != node]

@@ -87,7 +87,7 @@ def _start(kind: Literal["swish", "gelu", "identity"]) -> tuple[Tensor, Tensor]:
     """
     if kind == "identity":
         return torch.tensor([0, 1, 0, 0, 0, 0], dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
-    x = torch.linspace(0, 3, 301, dtype=torch.float64)
+    x = torch.linspace(0, 3, 301, dtype=torch.float64, device="cpu")
     even = (F.silu(x) if kind == "swish" else F.gelu(x)) - x / 2
     columns = torch.stack([x**2, x**4, -even * x**2, -even * x**4], -1)
     a2, a4, b2, b4 = torch.linalg.lstsq(columns, even.unsqueeze(-1)).solution[:, 0].tolist()

@@ -107,7 +107,8 @@ class Attribute:
             weights = self._weights(subject.task.model, x, self.outputs)
         scores = attribution(subject.task.model, x, outputs=weights)
         figures = {f"attribution/{index}": float(score) for index, score in enumerate(scores.inputs)}
-        return Finding(None, figures, {"nodes": [one.tolist() for one in scores.nodes], "edges": [one.tolist() for one in scores.edges]})
+        report = {"nodes": [one.tolist() for one in scores.nodes], "edges": [one.tolist() for one in scores.edges]}
+        return Finding(None, figures, report | {"inputs": subject.task.variables().inputs})
 
     @staticmethod
     @torch.no_grad()

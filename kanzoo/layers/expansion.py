@@ -108,7 +108,7 @@ class Expansion(nn.Module):
         """Let the grid follow samples and return the coefficients that keep the edge functions on them.
 
         Where the new functions cannot equal the old ones everywhere, the samples count; points spread over the domain count little,
-        but keep the functions as they were where there are no samples.
+        but keep the functions as they were where there are no samples. Samples that are not finite are left out.
 
         Args:
             x: inputs `(N, features)`.
@@ -120,6 +120,8 @@ class Expansion(nn.Module):
         if not isinstance(self.basis, AdaptiveBasis):
             raise TypeError(f"{type(self.basis).__name__} has no grid that follows data")
         inside = self.squash(x)
+        finite = inside.isfinite().all(1)
+        inside = inside if bool(finite.all()) else inside[finite]
         spread = torch.linspace(*self.basis.domain, 4 * self.basis.num_basis).to(inside)[:, None].expand(-1, inside.shape[-1])
         points = torch.cat([inside, spread])
         weight = torch.cat([inside.new_ones(len(inside)), inside.new_full((len(spread),), _OFF_SAMPLE_WEIGHT)])[:, None, None]
@@ -154,7 +156,7 @@ def refit(old: Tensor, new: Tensor, coeff: Tensor) -> Tensor:
 @torch.no_grad()
 def residual_std(kind: Residual, domain: tuple[float, float], fan_in: float, variance: float) -> float:
     """Return the standard deviation of residual weights that gives the output variance for inputs uniform on the domain."""
-    power = residual_branch(kind, _midpoints(domain, _SAMPLES)).square().mean()
+    power = residual_branch(kind, _midpoints(domain, _SAMPLES, "cpu")).square().mean()  # a number even where torch.device is "meta"
     return float((variance / (fan_in * power)).sqrt())
 
 
@@ -180,10 +182,10 @@ def edge_mean_square(basis: EdgeBasis) -> Tensor:
     return torch.stack([basis(point.expand(basis.in_features)).square() for point in grid]).mean(0)
 
 
-def _midpoints(domain: tuple[float, float], count: int) -> Tensor:
+def _midpoints(domain: tuple[float, float], count: int, device: str | None = None) -> Tensor:
     """Return the middles of equal cells: unlike points that include the ends, they take the mean of a function that peaks there."""
     low, high = domain
-    return low + (high - low) / count * (torch.arange(count) + 0.5)
+    return low + (high - low) / count * (torch.arange(count, device=device) + 0.5)
 
 
 def _mean_square(basis: Basis, domain: tuple[float, float]) -> Tensor:

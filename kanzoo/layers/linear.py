@@ -126,7 +126,11 @@ class KANLinear(nn.Module):
 
         A sparse matrix gives the same numbers, at the cost of `kanzoo.layers.sparse.DistinctValues`. It is made dense first where
         it takes more values than it has rows, where it needs a gradient, and with a squash that is not elementwise.
+
+        Raises:
+            ValueError: the last dimension is not `in_features`.
         """
+        self._check_inputs(x)
         if x.layout is not torch.strided:
             found = distinct_values(x)
             if found is not None and self._is_elementwise():
@@ -206,6 +210,10 @@ class KANLinear(nn.Module):
             table = table + residual_branch(self.residual, points)[:, None, None] * self.residual_weight.T
         return table if self.edge_mask is None else table * self.edge_mask.T
 
+    def _check_inputs(self, x: Tensor) -> None:
+        if not x.ndim or x.shape[-1] != self.in_features:
+            raise ValueError(f"the last dimension of inputs must be in_features={self.in_features}, got the shape {tuple(x.shape)}")
+
     def _is_elementwise(self) -> bool:
         return self._squash().norm is None
 
@@ -219,10 +227,12 @@ class KANLinear(nn.Module):
         Of a sparse matrix it looks at 1,024 rows, evenly spread.
 
         Raises:
+            ValueError: the last dimension is not `in_features`.
             TypeError: the basis has no grid that follows data.
         """
         if self.expansion is None:
             raise TypeError(f"{type(self.edge).__name__} has no grid that follows data")
+        self._check_inputs(x)
         if x.layout is not torch.strided:
             x = sample_rows(x, _GRID_ROWS)
         self.coeff.copy_(self.expansion.update_grid(x.reshape(-1, self.in_features), self.coeff))

@@ -65,7 +65,10 @@ def second_gradient_is_the_derivative(subject: Subject) -> None:
     subject.require_at(x, rule, lambda subject, x: _wrong_slope(subject, x, _slopes))
 
     def judge(subject: Subject, x: Tensor) -> str | None:
-        return _gradcheck(torch.autograd.gradgradcheck, subject.make(x.shape[-1]).double(), x)
+        basis = subject.make(x.shape[-1]).double()
+        if not basis(x.detach().requires_grad_()).requires_grad:
+            return "values without a gradient"
+        return _gradcheck(torch.autograd.gradgradcheck, basis, x)
 
     subject.require_at(x, rule, judge, simplify=False)
 

@@ -8,7 +8,7 @@ from typing import Any
 from kanzoo.basis import Basis, BasisFactory, EdgeBasis
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import plugins
-from kanzoo.testing.broken import Broken
+from kanzoo.testing.broken import Broken, told
 from kanzoo.testing.subject import Subject
 
 
@@ -162,7 +162,7 @@ def run(checks: Sequence[Check], subject: Any) -> list[CheckResult]:
         except AssertionError as error:
             message = str(error)
         except Exception as error:  # the plug-in itself failed
-            message = f"{subject.name}: {type(error).__name__}: {error}"
+            message = f"{subject.name}: {told(error, subject.made)}"
         results.append(CheckResult(check.name, not message, time.perf_counter() - start, message, *details))
     return results
 

@@ -60,7 +60,10 @@ def values_have_the_shape(subject: Subject) -> None:
 def _wrong_shape(subject: Subject, x: Tensor) -> str | None:
     basis = subject.make(x.shape[-1])
     last = (2, x.shape[-1]) if isinstance(basis, EdgeBasis) else (x.shape[-1], basis.num_basis)
-    shape, expected = tuple(basis(x).shape), (*x.shape[:-1], *last)
+    value, expected = basis(x), (*x.shape[:-1], *last)
+    if not isinstance(value, Tensor):
+        return f"no tensor but {value!r:.60} for an input of shape {tuple(x.shape)}, expected shape {expected}"
+    shape = tuple(value.shape)
     return None if shape == expected else f"{shape} for an input of shape {tuple(x.shape)}, expected {expected}"
 
 

@@ -1,5 +1,6 @@
 """An instance of a basis as a torch module: same bits again, faithful copies, no side effects, refused values, gradients."""
 
+import contextlib
 import copy
 import io
 import pickle
@@ -79,6 +80,20 @@ def random_state_is_untouched(subject: Subject) -> None:
         basis = subject.make()
     with same_random_state(subject.require, "a call"):
         basis(points(basis.domain, 5, 3, dtype=torch.float32))
+
+
+@basis_check(Basis, EdgeBasis)
+def input_is_not_written(subject: Subject) -> None:
+    """A call leaves its input as it was, outside the domain too: layers, tools and people use it again."""
+
+    def written(subject: Subject, x: Tensor) -> str | None:
+        given = x.clone()
+        with contextlib.suppress(Exception):  # what it says there is not the question here
+            subject.make(x.shape[-1])(given)
+        return None if torch.equal(given, x) else "other numbers in it"
+
+    low, high = subject.make().domain
+    subject.require_at(1.5 * (_points(subject) - (low + high) / 2) + (low + high) / 2, "a call must not write to its input", written)
 
 
 @basis_check(Basis, EdgeBasis)

@@ -12,7 +12,7 @@ from kanzoo.basis import BasisFactory, EdgeBasis
 from kanzoo.errors import InvalidInput
 from kanzoo.registry import find
 from kanzoo.signature import Argument, arguments_of
-from kanzoo.testing.broken import Broken
+from kanzoo.testing.broken import Broken, told
 from kanzoo.testing.random_state import generator
 from kanzoo.testing.smallest import describe, smallest
 
@@ -122,7 +122,7 @@ def _fault(verdict: Verdict, subject: Subject, x: Tensor) -> tuple[str, str] | N
     try:
         found = verdict(subject, x)
     except Exception as error:  # the plug-in itself failed
-        return type(error).__name__, f"{type(error).__name__}: {error}"
+        return type(error).__name__, told(error, subject.made)
     return None if found is None else ("", found)
 
 

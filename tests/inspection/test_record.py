@@ -1,6 +1,7 @@
 """Tools on recorded runs through the command line: what they print, what they record, and what they refuse without a trace."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from kanzoo import experiment, inspection
+from kanzoo import experiment, inspection, terminal
 from kanzoo.errors import InvalidInput
 from kanzoo.inspect import attribution, prune, refine
 from kanzoo.place import Place
@@ -96,7 +97,7 @@ def test_attribute_ranks_the_inputs(recorded: Any, net: Any) -> None:
     scores = attribution(net.model, net.data.train.tensors[0]).inputs
     assert [run.data.metrics[f"attribution/{index}"] for index in range(2)] == pytest.approx(scores.tolist(), rel=1e-5)
     lines = [line.split() for line in out.splitlines() if "█" in line]
-    assert [line[0] for line in lines] == [str(index) for index in scores.argsort(descending=True).tolist()]
+    assert [line[0] for line in lines] == [("x1", "x2")[index] for index in scores.argsort(descending=True).tolist()]
     assert len(lines[0][2]) > len(lines[1][2])
     assert "weights.safetensors" not in [file.path for file in recorded.tracker.client.list_artifacts(run.info.run_id)]
 
@@ -171,3 +172,14 @@ def test_ambiguous_prefix_is_refused(recorded: Any) -> None:
     twice = next(first for first in firsts if firsts.count(first) > 1)
     with pytest.raises(InvalidInput, match=f"run must begin the id of one run, got '{twice}' of {firsts.count(twice)}"):
         recorded.tracker.trained(twice)
+
+
+def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(recorded: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    terminal.runs(recorded.uri)
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"\s*[0-9a-f]{8,}\s", line)]
+    assert listed == [row.run_id[:8] for row in recorded.tracker.rows()]
+    terminal.show(recorded.kan.run_id[:8], recorded.uri)
+    assert "basis.grid_size" in capsys.readouterr().out
+    with pytest.raises(InvalidInput, match="run must begin the id of one run, got '00000000' of 0"):
+        terminal.show("00000000", recorded.uri)

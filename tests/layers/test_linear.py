@@ -278,6 +278,57 @@ def test_what_is_no_basis_is_refused():
         make(lambda in_features: nn.Identity())
 
 
+@pytest.mark.parametrize("basis", ["chebyshev", Chebyshev(3), None])
+def test_what_is_no_factory_is_refused(basis):
+    with pytest.raises(TypeError, match=r"basis must be a class or a functools\.partial of one, .*, got ('chebyshev'|an instance of)"):
+        make(basis)
+
+
+@pytest.mark.parametrize("basis", [Chebyshev, BSpline, Wave])
+@pytest.mark.parametrize("shape", [(4, 2), (4, 1), (6, 4), (2,), ()])
+def test_inputs_of_another_width_are_refused(basis, shape):
+    layer = make(basis, residual="none")  # without the residual branch one column would be taken for all
+    with pytest.raises(ValueError, match=r"the last dimension of inputs must be in_features=3, got the shape \("):
+        layer(torch.zeros(shape))
+    if basis is BSpline:
+        with pytest.raises(ValueError, match="the last dimension of inputs must be in_features=3"):
+            layer.update_grid(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("options", [{}, {"squash": "none"}, {"squash": "clamp", "residual": "none"}])
+def test_half_precision_keeps_its_digits(name, dtype, options):
+    layer, x = make(find("basis", name).load(), 6, 4, **options), uniform(10, 6)
+    exact = layer(x)
+    y = layer.to(dtype)(x.to(dtype))
+    y.sum().backward()
+    assert y.dtype == dtype
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
+    assert (y.float() - exact).norm() < 16 * torch.finfo(dtype).eps * exact.norm()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_made_without_memory(name):
+    with torch.device("meta"):
+        layer = make(find("basis", name).load())
+    assert {tensor.device.type for tensor in (*layer.parameters(), *layer.buffers())} == {"meta"}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_samples_that_are_not_finite_do_not_move_a_grid(value):
+    x = uniform(200, 3) ** 3
+    spoilt = torch.cat([x, torch.tensor([[value, 0.0, 0.0], [0.0, 0.0, value]])])
+    clean, dirty = (make(partial(BSpline, grid_size=6), squash="none") for _ in range(2))
+    clean.update_grid(x)
+    dirty.update_grid(spoilt)
+    assert torch.equal(clean.expansion.basis.knots, dirty.expansion.basis.knots)
+    assert torch.equal(clean(x), dirty(x))
+    before = dirty(x)
+    dirty.update_grid(torch.full((5, 3), value))
+    assert torch.allclose(dirty(x), before, atol=1e-6)
+
+
 @pytest.mark.parametrize("spread", [0.1, 1e-3, 1e-5, 0.0])
 @pytest.mark.parametrize("outlier", [False, True])
 def test_update_grid_on_a_narrow_feature_leaves_the_rest_of_the_domain_bounded(spread: float, outlier: bool) -> None:

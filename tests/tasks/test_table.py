@@ -82,6 +82,11 @@ def test_hints(write) -> None:
     with pytest.raises(InvalidInput) as raised:
         table.read_csv(write((HEADER + rows(12)).replace(",", ";")), "price")
     assert "separated by ';'" in raised.value.hint
+    for column, hint in (("prices", "If its values are classes: kanzoo run classification"), ("rooms", "Remove the column")):
+        cells = {"size": "1", "rooms": "2", "prices": "3"} | {column: "high"}
+        with pytest.raises(InvalidInput, match=f"in column '{column}', got 'high' in line 2") as raised:
+            table.read_csv(write("size,rooms,prices\n" + ",".join(cells.values()) + "\n" + rows(10)), "prices")
+        assert raised.value.hint.startswith(hint)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def read_cells(file: str | Path, target: str, *, labels: bool = False) -> tuple[
         header = [name.strip() for name in next(reader, [])]
         _check_header(header, target, path)
         place = header.index(target) if labels else None
-        cells, lines, found = _cells(reader, header, path, place)
+        cells, lines, found = _cells(reader, header, path, place, target)
     except csv.Error as error:
         raise InvalidInput(f"task.file must be comma-separated text, got line {reader.line_num} of {path}: {error}") from None
     if len(lines) < MIN_ROWS:
@@ -221,13 +221,17 @@ def _check_header(header: list[str], target: str, path: Path) -> None:
             raise InvalidInput(f"task.file must name each column once, got {name!r} twice in {path}")
     if target not in header:
         separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
-        hint = f"The file is separated by {separator!r}: save it with commas." if separator else suggest(target, header[:50], "Columns")
+        hint = (
+            f"The file is separated by {separator!r}: save it with commas, and numbers with points."
+            if separator
+            else suggest(target, header[:50], "Columns")
+        )
         raise InvalidInput(f"task.target must be a column of {path}, got {target!r}", hint)
     if len(header) == 1:
         raise InvalidInput(f"task.file must hold a column besides the target {target!r}, got none in {path}")
 
 
-def _cells(reader: Any, header: list[str], path: Path, label: int | None) -> tuple[list[float], list[int], list[str]]:
+def _cells(reader: Any, header: list[str], path: Path, label: int | None, target: str) -> tuple[list[float], list[int], list[str]]:
     cells: list[float] = []
     lines: list[int] = []
     labels: list[str] = []
@@ -245,7 +249,10 @@ def _cells(reader: Any, header: list[str], path: Path, label: int | None) -> tup
             numbers = list(map(float, row))
         except ValueError:
             place = next(index for index, cell in enumerate(row) if not _is_number(cell))
-            raise _not_a_number(header[place], row[place], reader.line_num, path) from None
+            error = _not_a_number(header[place], row[place], reader.line_num, path)
+            if header[place] == target and row[place].strip():
+                error.hint = "If its values are classes: kanzoo run classification; if they are numbers, write them with a point."
+            raise error from None
         if label is not None:
             del numbers[label]
         cells.extend(numbers)
