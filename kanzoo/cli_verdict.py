@@ -1,4 +1,4 @@
-"""Commands that end in a verdict: which network for a table, and whether foreign rows are right. Imports stay inside."""
+"""Commands on files of one's own: which network for a table, what it predicts, and whether rows are right. Imports stay inside."""
 
 from pathlib import Path
 from typing import Annotated
@@ -73,6 +73,38 @@ def recommend(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(problem.cells(choice, 1)[0].to_yaml(), encoding="utf-8")
     terminal_verdict.recommendation(list(finalists.items()), [text for text in (verdict.sentence, doubt) if text], out)
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="Id of the run, or how no other one begins.")],
+    file: Annotated[Path, typer.Argument(help="CSV file with the columns that the network sees.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="File for the rows with their predictions; printed without one.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite that file.")] = False,
+    data_dir: DataDir = None,
+    tracking_uri: Uri = None,
+    accelerator: Accelerator = "auto",
+) -> None:
+    """What a trained network says of new rows of its table: kanzoo predict 1a2b3c4d new.csv --out predicted.csv."""
+    if out is not None and out.exists() and not force:
+        raise InvalidInput(f"--out must not exist yet, got {str(out)!r}", "--force overwrites it.")
+    from kanzoo import prediction, terminal
+    from kanzoo.leaderboard.number import plural
+    from kanzoo.place import Place
+    from kanzoo.tracking import default_uri
+
+    place = Place(tracking_uri or default_uri(), "predict", data_dir=data_folder(data_dir), accelerator=accelerator)
+    found = prediction.predict(run, file, place)
+    if out is None:
+        typer.echo(found.to_csv(), nl=False)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f"{out.name}.partial")
+    partial.write_text(found.to_csv(), encoding="utf-8")
+    partial.replace(out)
+    terminal.say(f"Written: {out}, {plural(len(found.rows), 'row')}")
+    if found.outside:
+        terminal.say(f"{plural(found.outside, 'row')} with values beyond those of the training rows: do not rely on what is said of them.")
 
 
 def submit(

@@ -95,12 +95,14 @@ class Variables:
         outputs: names of the outputs; y, or y1, y2, ..., when None.
         input_units: (center, scale) of each input, where the network sees (x - center) / scale.
         output_units: (center, scale) of each output, where the network gives (y - center) / scale.
+        classes: whether the outputs are classes, each with a logit.
     """
 
     inputs: tuple[str, ...] | None = None
     outputs: tuple[str, ...] | None = None
     input_units: tuple[Tensor, Tensor] | None = None
     output_units: tuple[Tensor, Tensor] | None = None
+    classes: bool = False
 
 
 class Task(LightningModule, ABC):

@@ -13,6 +13,8 @@ from kanzoo.terminal import console, new_table, say
 
 #: Refused rows that are listed.
 _LISTED = 20
+#: Names of candidates that are printed when they were left out.
+_NAMED = 6
 
 
 @contextmanager
@@ -36,14 +38,17 @@ def recommendation(chosen: Sequence[tuple[Choice, Finalist]], sentences: Sequenc
     console.print(table)
     for sentence in sentences:
         console.print(Text(sentence, "bold" if sentence is sentences[0] else ""), soft_wrap=True)
-    say(f"\nRun it: kanzoo run {file}")
+    say(f"\nRun it: kanzoo run {file}, and with the id that it prints: kanzoo predict ID new.csv")
 
 
 def skipped(history: History) -> None:
-    """Print who was not tried for lack of time."""
-    names = dict.fromkeys(one.name for rung in history.rungs for one in rung.skipped)
+    """Print who was not tried at all for lack of time."""
+    asked, tried = (dict.fromkeys(one.name for rung in history.rungs for one in getattr(rung, who)) for who in ("asked", "tried"))
+    names = [name for name in asked if name not in tried]
     if names:
-        say(f"Left out for lack of time (--seconds): {', '.join(names)}")
+        rest = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        listed = ", ".join(names[:_NAMED])
+        say(f"Only {len(tried)} of {len(asked)} candidates were tried; left out for lack of time (--seconds): {listed}{rest}")
 
 
 def submitted(submission: Submission, into: Path) -> None:

@@ -19,7 +19,7 @@ from kanzoo.registry import Plugin, plugins
 from kanzoo.signature import arguments, arguments_in_source, class_constant
 from kanzoo.testing import CheckResult, basis_checks
 
-COMMANDS = ("run", "bench", "list", "show", "check", "new", "inspect", "recommend", "submit", "leaderboard", "ui", "data")
+COMMANDS = ("run", "bench", "list", "show", "check", "new", "inspect", "recommend", "predict", "submit", "leaderboard", "ui", "data")
 CSV = "size,rooms,price\n" + "".join(f"{i},{i % 5},{i * 2.5}\n" for i in range(20))
 SOUND = "task: {name: image, dataset: digits}\nbasis: {name: bspline}\n"
 

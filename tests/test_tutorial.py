@@ -75,7 +75,7 @@ def test_every_walk_prints_what_stands_there(page, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_predictions_are_made_as_the_page_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (language, _, commands), *blocks = BLOCK.findall((TUTORIAL.parent / "predict.md").read_text(encoding="utf-8"))
+    (language, _, commands), (_, _, command), *blocks = BLOCK.findall((TUTORIAL.parent / "predict.md").read_text(encoding="utf-8"))
     assert language == "sh"
     draw = random.Random(0)
     houses = [(draw.uniform(50, 150), draw.randint(1, 6)) for _ in range(120)]
@@ -92,6 +92,8 @@ def test_predictions_are_made_as_the_page_says(tmp_path, monkeypatch, capsys):
     found = dict(
         zip(("regression", "classification"), re.findall(r"^Run ([0-9a-f]{32})", capsys.readouterr().out, re.MULTILINE), strict=True)
     )
+    assert cli._code(shlex.split(command.replace("1a2b3c4d", found["regression"][:8]))[1:]) in (0, None)
+    assert Path("predicted.csv").read_text(encoding="utf-8").startswith("other,rooms,area,predicted_price\n7,")
     for _, _, block in blocks[:2]:
         exec(block, found)
     errors = [abs(float(price) - true) for price, true in zip(found["prices"], prices, strict=True)]

@@ -57,8 +57,7 @@ def _first(best_first: Sequence[Summary]) -> Summary | None:
 def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
     """Compare each model of a task that finished with its best baseline, on the seeds that both have.
 
-    Errors, of which a smaller one is better and none is zero, are compared by their ratio; other scores by their difference. Taking the
-    best of several baselines is a little hard on the others, which is the side to err on.
+    Taking the best of several baselines is a little hard on the others, which is the side to err on.
 
     Returns:
         model_key -> comparison; the baseline itself is left out, and all are where there is none.
@@ -67,7 +66,7 @@ def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
     if baseline is None:
         return {}
     others = [one.summary for one in group if one.summary.n and one.summary.model_key != baseline.model_key]
-    comparisons = [_compare(summary, baseline) for summary in others]
+    comparisons = [paired(summary, baseline) for summary in others]
     adjusted = holm([comparison.p if comparison.n >= LEAST_SEEDS else math.nan for comparison in comparisons])
     return {
         summary.model_key: Versus(comparison, p, _verdict(comparison, p, summary))
@@ -75,7 +74,8 @@ def versus_baseline(group: Sequence[Ranked]) -> dict[str, Versus]:
     }
 
 
-def _compare(summary: Summary, baseline: Summary) -> Comparison:
+def paired(summary: Summary, baseline: Summary) -> Comparison:
+    """Compare two models of a task seed by seed: errors, where smaller is better and none is zero, by their ratio, others by difference."""
     by_ratio = summary.direction == "min" and min(*summary.scores, *baseline.scores) > 0
     return (compare_errors if by_ratio else compare)(_by_seed(summary), _by_seed(baseline))
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kanzoo.leaderboard.number import format_p, score_parts
-from kanzoo.leaderboard.statistics import ALPHA, Comparison, compare
+from kanzoo.leaderboard.statistics import ALPHA, Comparison
 from kanzoo.leaderboard.summary import Summary
+from kanzoo.leaderboard.versus import paired
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def corrected_p(comparison: Comparison, test_share: float) -> float:
         Nadeau and Bengio, Inference for the generalization error, Machine Learning 52 (2003).
 
     Example:
+        >>> from kanzoo.leaderboard.statistics import compare
         >>> plain = compare({0: 1.0, 1: 1.2, 2: 0.9}, {0: 0.5, 1: 0.4, 2: 0.5})
         >>> round(plain.p, 3), round(corrected_p(plain, 0.0), 3), round(corrected_p(plain, 0.2), 3)
         (0.042, 0.042, 0.065)
@@ -68,15 +70,17 @@ def judge(kan: Finalist | None, mlp: Finalist | None, test_share: float) -> Verd
     kan, mlp = _finished(kan), _finished(mlp)
     if kan is None or mlp is None:
         return _alone(kan, mlp)
-    comparison = compare(*(dict(zip(one.summary.seeds, one.summary.scores, strict=True)) for one in (kan, mlp)))
+    comparison = paired(kan.summary, mlp.summary)
     p = corrected_p(comparison, test_share)
     scores = f"{kan.summary.score_name} {in_words(kan.summary)} against {in_words(mlp.summary)}"
     after = f"({format_p(p).replace('p 0', 'p = 0').replace('p 1', 'p = 1')}, {comparison.n} seeds)"
     if math.isnan(p):
         return Verdict("mlp", p, f"{kan.name} and {mlp.name} share too few finished seeds for a test: {scores}; take the MLP.")
     if p >= ALPHA:
-        return Verdict("mlp", p, f"No basis beats the MLP here: best is {kan.name}, {scores} of {mlp.name} {after}; take the MLP.")
-    if (comparison.difference > 0) == (kan.summary.direction == "max"):
+        return Verdict(
+            "mlp", p, f"No basis that was tried beats the MLP here: best is {kan.name}, {scores} of {mlp.name} {after}; take the MLP."
+        )
+    if (comparison.sign > 0) == (kan.summary.direction == "max"):
         return Verdict("kan", p, f"{kan.name} beats {mlp.name}: {scores} {after}.")
     return Verdict(
         "mlp", p, f"{mlp.name} beats the best KAN, {kan.name}: {kan.summary.score_name} {_both(mlp, kan)} {after}; take the MLP."

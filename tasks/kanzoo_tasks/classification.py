@@ -90,4 +90,4 @@ class TabularClassification(Task):
 
     def variables(self) -> Variables:
         """Return the names of the columns and of the classes, and the scaling of the inputs."""
-        return Variables(self.features, self.classes, (self.input_center, self.input_scale))
+        return Variables(self.features, self.classes, (self.input_center, self.input_scale), classes=True)

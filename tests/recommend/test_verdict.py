@@ -30,6 +30,12 @@ def test_a_kan_that_is_better_wins() -> None:
     assert verdict.sentence == "chebyshev beats mlp: rmse 3.09 ± 0.092 against 3.59 ± 0.11 (p < 0.001, 5 seeds)."
 
 
+def test_errors_are_compared_by_their_ratio() -> None:
+    """A third of the error in each seed is a difference, whatever the bad seeds do to the spread."""
+    kan = finalist("chebyshev", [0.008, 0.011, 0.014, 0.012, 0.03])
+    assert judge(kan, finalist("mlp", [0.03, 0.03, 0.05, 0.035, 0.12]), SHARE).take == "kan"
+
+
 def test_higher_is_better_where_the_task_says_so() -> None:
     better, worse = [0.95, 0.96, 0.97, 0.96, 0.955], [0.85, 0.86, 0.86, 0.86, 0.85]
     kan, mlp = finalist("sine", better, "max", "accuracy"), finalist("mlp", worse, "max", "accuracy")
@@ -43,8 +49,8 @@ def test_without_a_difference_the_mlp_is_taken() -> None:
     verdict = judge(finalist("bspline", [1.0, 2.0, 3.0]), finalist("mlp", [1.1, 1.8, 3.1]), SHARE)
     assert verdict.take == "mlp"
     assert verdict.p > 0.05
-    assert verdict.sentence.startswith("No basis beats the MLP here: best is bspline, rmse 2.00 ± 2.5 against 2.00 ± ")
-    assert verdict.sentence.endswith("(p = 1, 3 seeds); take the MLP.")
+    assert verdict.sentence.startswith("No basis that was tried beats the MLP here: best is bspline, rmse 2.00 ± 2.5 against 2.00 ± ")
+    assert verdict.sentence.endswith("(p = 0.93, 3 seeds); take the MLP.")
 
 
 def test_what_failed_is_told() -> None:
