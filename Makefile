@@ -52,9 +52,10 @@ bench-symbolic: setup  ## which formulas are found, with pykan beside it (extra 
 	$(LAUNCH) $(BIN)/kanzoo bench symbolic
 	$(BIN)/python -m benchmarks.symbolic_page --collect
 
-render: setup  ## the pages of leaderboard/, docs/which-basis.md and the excerpt in README.md from leaderboard/results/*.csv
+render: setup  ## all pages that are made from leaderboard/results/*.csv
 	$(BIN)/kanzoo leaderboard $(addprefix --results ,$(wildcard leaderboard/results/*.csv)) --out leaderboard --excerpt README.md
 	$(BIN)/python -m benchmarks.which_basis
+	$(BIN)/python -m benchmarks.mnist_published
 
 ui: setup  ## MLflow on loopback
 	$(BIN)/kanzoo ui
