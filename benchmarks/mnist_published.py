@@ -191,7 +191,7 @@ _QUESTIONS = {
 
 #: What is left to say of a system.
 _REMARKS = {
-    "efficient_kan": "The rest may be the choice of the best of 25 epochs by the test images.",
+    "efficient_kan": "That is about half of the difference; the rest may be the choice of the best of 25 epochs by the test images.",
     "faster_kan": "So the difference is not explained by what is known of the original. The log of 15 epochs in the table's repository, "
     "`our_output/faster_kan_mnist.json`, ends with 97.45, still rising.",
 }
