@@ -226,7 +226,7 @@ def test_grid_update_counts_layers_and_removes_its_hooks():
     knots = net[0].expansion.basis.knots.clone()
     net(3 * uniform(50, 3))
     assert torch.equal(knots, net[0].expansion.basis.knots)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="in_features=3"):
         net.update_grid(uniform(50, 7))
     assert not any(layer._forward_pre_hooks for layer in net)
 
