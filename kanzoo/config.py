@@ -49,7 +49,7 @@ _EXAMPLES = {"task": "dataset=digits", "model": "name=baseline", "basis": "name=
 #: What a baseline is called, by the task's argument `network`; other networks (gcn, gat) are baselines by their own name.
 _BASELINES = {"dense": "mlp", "conv": "cnn"}
 
-_digests: dict[tuple[str, str, Path | None], str] = {}
+_digests: dict[tuple[str, str, Path | None, tuple[str, int, int] | None], str] = {}
 
 
 @dataclass
@@ -322,11 +322,23 @@ def _digest(plugin: Any, task: Section, data_dir: Path | None) -> str:
     target = class_constant(plugin, "sources")
     if target is None:
         return ""
-    key = (target, json.dumps(task, sort_keys=True), data_dir)
+    key = (target, json.dumps(task, sort_keys=True), data_dir, _stamp(task.get("file")))
     if key not in _digests:
         module, _, function = target.partition(":")
         _digests[key] = getattr(import_module(module), function)({key: value for key, value in task.items() if key != "name"}, data_dir)
     return _digests[key]
+
+
+def _stamp(file: str | None) -> tuple[str, int, int] | None:
+    """Return what tells whether a file is still the one that was read; None where there is none."""
+    if file is None:
+        return None
+    path = Path(file).absolute()
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return str(path), stat.st_mtime_ns, stat.st_size
 
 
 def _pick(content: Mapping[str, Any], *keys: str) -> dict[str, Any]:

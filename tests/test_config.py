@@ -348,6 +348,17 @@ def with_data(names: list[str], *without: str) -> list[object]:
     return [pytest.param(name, marks=needs) if name in without else name for name in names]
 
 
+def test_a_file_that_changed_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for name, slope in (("one", 2), ("two", 3), ("two", 4)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / name)
+        Path("data.csv").write_text("a,y\n" + "".join(f"{i},{slope * i}\n" for i in range(20)))
+        found.append(one("regression", "task.dataset=csv", "task.file=data.csv", "task.target=y").config_hash)
+    assert len(set(found)) == 3
+
+
 @pytest.mark.parametrize("name", with_data(CONFIGS, "proteins", "nci1", "housing"))
 def test_every_config_composes(name):
     assert one(name, data_dir=DATA).name == name

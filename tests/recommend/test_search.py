@@ -195,20 +195,20 @@ def test_wrong_input_is_refused_and_nothing_recorded(arguments, message, tmp_pat
 def test_the_answer_is_right_where_it_is_known(function, winner: str, uri: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     table(tmp_path, function)
-    arguments = ["recommend", "data.csv", "--target", "y", "--seconds", "1", "--bases", "chebyshev", "--tracking-uri", uri]
+    arguments = ["recommend", "data.csv", "--target", "y", "--seconds", "1", "--bases", "chebyshev", "--seeds", "10", "--tracking-uri", uri]
     assert cli._code(arguments) in (0, None)
     shown = capsys.readouterr().out
     assert ("chebyshev(width=1) beats mlp(width=1): rmse" in shown) is bool(winner)
     assert ("take the MLP." in shown) is not bool(winner)
-    assert "5 seeds)" in shown
+    assert "10 seeds)" in shown
     rows = Tracker(uri).rows("recommend-data.csv")
-    assert len(rows) == 10
+    assert len(rows) == 20
     (cell,) = compose("recommended.yaml")
     assert cell.basis.get("name", "") == winner
     assert cell.config_hash in {row.config_hash for row in rows}
     assert yaml.safe_load((tmp_path / "recommended.yaml").read_text())["task"]["target"] == "y"
     assert cli._code([*arguments, "--force"]) in (0, None)
-    assert len(Tracker(uri).rows("recommend-data.csv")) == 10  # nothing is run twice
+    assert len(Tracker(uri).rows("recommend-data.csv")) == 20  # nothing is run twice
 
 
 @pytest.mark.slow
