@@ -65,10 +65,15 @@ class FCN(EdgeBasis):
 
     def forward(self, x: Tensor) -> Tensor:
         """Evaluate all edges: `(*batch, in_features)` to `(*batch, out_features, in_features)`."""
-        inner, units, outer = (parameter.to(x.dtype) for parameter in (self.inner, self.offset, self.outer))
-        for seen, slope in zip(self._encoded(x), inner.unbind(-1), strict=True):  # on a CPU twice as fast as batched matrix products
-            units = torch.addcmul(units, seen.unsqueeze(-2).unsqueeze(-1), slope)
-        return (F.silu(units) * outer).sum(-1)
+        # Unit after unit: with all of them in one tensor, large layers take two to three times as long on a CPU.
+        slopes, offsets, outer = (values.to(x.dtype).movedim(2, 0).contiguous() for values in (self.inner, self.offset, self.outer))
+        seen = [values.unsqueeze(-2) for values in self._encoded(x)]
+        total = torch.zeros_like(seen[0])
+        for slope, unit, weight in zip(slopes, offsets, outer, strict=True):
+            for values, rise in zip(seen, slope.unbind(-1), strict=True):
+                unit = torch.addcmul(unit, values, rise)
+            total = torch.addcmul(total, F.silu(unit), weight)
+        return total
 
     def _encoded(self, x: Tensor) -> list[Tensor]:
         """Return e(x), 1 + 2n tensors of the shape of x."""
