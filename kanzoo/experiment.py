@@ -170,7 +170,7 @@ class Effort:
 @contextmanager
 def isolated(seed: int) -> Iterator[None]:
     """Seed the global random state, from which dropout and the like draw, for one run, and set it back after it."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), fitting.quiet():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), fitting.quiet(), fitting.no_gpu_asked_for_once():
         torch.manual_seed(seed)
         yield
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +97,7 @@ def read(dataset: Name, data_dir: Path | None, seed: int) -> Parts:
     """
     generator = np.random.default_rng(seed)
     if dataset in _BUNDLED:
-        table = np.loadtxt(check_files(dataset, data_dir)[0], delimiter=",")
+        table = _table(check_files(dataset, data_dir)[0])
         images, classes = table[:, :-1].astype(np.uint8).reshape(-1, *KINDS[dataset].size), table[:, -1].astype(np.int64)
         return Parts(*(Part(images[rows], classes[rows]) for rows in _stratify(classes, generator)))
     if not check_files(dataset, data_dir):
@@ -109,6 +110,12 @@ def read(dataset: Name, data_dir: Path | None, seed: int) -> Parts:
         Part(train_images[order[-5000:]], train_classes[order[-5000:]]),
         Part(test_images[test], test_classes[test]),  # a copy: what comes straight from a file cannot be written to, and torch objects
     )
+
+
+@cache
+def _table(path: Path) -> NDArray[np.int16]:
+    """Return the numbers of a file that came with a package: read once in a process, since the text takes longer than a small training."""
+    return np.loadtxt(path, delimiter=",", dtype=np.int16)
 
 
 def _stratify(classes: NDArray[Any], generator: np.random.Generator) -> list[NDArray[Any]]:
