@@ -34,9 +34,10 @@ _INTRODUCTION = """# Which basis?
 
 What the benchmark `full` found: {runs} runs of {models} models on {tasks} tasks by the rules of {tracks} tracks, up to {seeds} seeds each.
 Choices are made on validation data, scores are of test data. A basis is *ahead* or *behind* where the paired t-test over common seeds
-against the best baseline of the task, of logarithms for errors, by Holm for all models of it, gives p < 0.05; else nobody can tell them
-apart. Baselines are the MLP, CNN or GNN, the same wider, the same with a learnt B-spline on each node (`mlp[bspline]`), SIREN and random
-Fourier features ([baselines](baselines.md)). The whole table is the [leaderboard](../leaderboard/README.md).
+against the best baseline of the task, of logarithms for errors, by Holm for all models of it, gives p < 0.05; else it is *undecided*,
+which five seeds often leave it. Baselines are the MLP, CNN or GNN, the same wider, the same with a learnt B-spline on each node
+(`mlp[bspline]`), SIREN and random Fourier features ([baselines](baselines.md)). The whole table is the
+[leaderboard](../leaderboard/README.md).
 
 This page is made by `python -m benchmarks.which_basis` from leaderboard/results; `kanzoo recommend` answers for a table of your own.
 """
@@ -90,7 +91,7 @@ def _tasks(boards: Mapping[Board, Sequence[Ranked]]) -> str:
         cells = [f"`{title}`", group[0].summary.score_name]
         for summary in (best, baseline):
             cells += [f"`{summary.model}`", _score(summary)] if summary else ["–", ""]
-        verdict = {"better": "ahead", "worse": "behind", "equal": "equal"}.get(versus.verdict, "–") if versus else "–"
+        verdict = {"better": "ahead", "worse": "behind", "equal": "undecided"}.get(versus.verdict, "–") if versus else "–"
         cells.append(f"{verdict}, {format_p(versus.p)}" if versus and verdict != "–" else verdict)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
