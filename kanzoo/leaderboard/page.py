@@ -48,6 +48,7 @@ def render_html(rows: Iterable[Row]) -> str:
     names, titles = task_names(ranking), task_titles(ranking)
     tracks = sorted({board.track for board in ranking}, key=track_order)
     charts = [_chart(titles[board], group) for board, group in ranking.items()]
+    opened = max(ranking, key=lambda board: (board.track == tracks[0], len(ranking[board])), default=None)  # of the track that is chosen
     known = {name for chart in charts for point in chart["points"] for name, value in point["x"].items() if value is not None}
     # Not PackageLoader: it wants a folder of its own for one template.
     environment = Environment(
@@ -64,6 +65,7 @@ def render_html(rows: Iterable[Row]) -> str:
         boards=[_view(names[board.task_key], titles[board], board.track, group) for board, group in ranking.items()],
         data=charts,
         tasks=list(names.values()),
+        opened=names[opened.task_key] if opened else "",
         tracks=[(track, track_words(track) or track, track_kind(track)) for track in tracks],
         axes=[cost for cost in COSTS if cost.axis and (cost.key in known or not cost.optional)],
         costs=COSTS,
