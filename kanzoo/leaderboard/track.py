@@ -37,8 +37,8 @@ def track_kind(track: str) -> str:
 def track_order(track: str) -> tuple[int, tuple[tuple[int, float, str], ...]]:
     """Return the key that sorts tracks: the default first, then by kind, and by number within a kind."""
     known = list(_RULES)
-    rules = [rule.partition("=") for rule in track.split(", ")]
-    places = tuple((known.index(name) if name in _RULES else len(known), _number(value), f"{name}={value}") for name, _, value in rules)
+    rules = [(rule, *rule.partition("=")) for rule in track.split(", ")]
+    places = tuple((known.index(name) if name in _RULES else len(known), _number(value), rule) for rule, name, _, value in rules)
     return 0 if track == DEFAULT else len(rules), places
 
 
