@@ -39,6 +39,9 @@ which five seeds often leave it. Baselines are the MLP, CNN or GNN, the same wid
 (`mlp[bspline]`), SIREN and random Fourier features ([baselines](baselines.md)). The whole table is the
 [leaderboard](../leaderboard/README.md).
 
+Scores do not depend on the load of the machine, times do: the cells of *matched time* ran in one go with nothing beside them, but part of
+those of *matched parameters* and *tuned*, `mutag` and `feynman(formula=I.6.2)` ran beside other work. Their times of a step are too long.
+
 This page is made by `python -m benchmarks.which_basis` from leaderboard/results; `kanzoo recommend` answers for a table of your own.
 """
 

@@ -301,3 +301,13 @@ def test_a_loss_that_is_wrong_says_so_with_gradients_too(tiny: str, monkeypatch:
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)
     with pytest.warns(UserWarning, match="could not be compiled"), pytest.raises(RuntimeError, match="shapes do not match"):
         task.backpropagate(task.data.train.tensors)
+
+
+def test_a_gpu_is_asked_for_cheaply_in_a_run_and_the_setting_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    for there, inside in ((False, "0"), (True, "1")):
+        monkeypatch.setenv(name, "1")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        with fitting.no_gpu_asked_for_once():
+            assert os.environ[name] == inside
+        assert os.environ[name] == "1"
